@@ -1,0 +1,1 @@
+//! SASL, password schemes, passwd-file, the delay for failures.

@@ -1,0 +1,1 @@
+//! A load generator for IMAP and LMTP servers.

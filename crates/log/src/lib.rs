@@ -1,0 +1,1 @@
+//! The log seam: the trait, and the suite that every engine passes.

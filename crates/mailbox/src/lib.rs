@@ -1,0 +1,1 @@
+//! One API over a native shard's mailboxes and a driver's.

@@ -1,0 +1,1 @@
+//! A shard's state machine: apply(rows, record) gives outcomes and row changes; no I/O.

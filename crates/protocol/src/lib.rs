@@ -1,0 +1,1 @@
+//! IMAP bytes to typed commands, typed responses to bytes; no I/O.

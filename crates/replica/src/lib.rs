@@ -1,0 +1,1 @@
+//! Follows a shard's log into the store: group commit, hash chain, live views.

@@ -1,0 +1,1 @@
+//! The local index and packs: append, read, recover, check, backup.

@@ -1,0 +1,1 @@
+//! For tests only: transcript runner, failing disk, real servers.

@@ -1,0 +1,1 @@
+//! What needs several crates: transcripts, interop, crash.
