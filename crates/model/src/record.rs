@@ -1,0 +1,216 @@
+//! Records: what the log carries.
+
+use paquebot_types::{
+    AccountId, BlobHash, BlobId, Flags, InternalDate, Keyword, MailboxId, MailboxName, ModSeq, Sequence, ShardId,
+    SpecialUse, ThreadId, UidSet,
+};
+use serde::{Deserialize, Serialize};
+
+/// The version of the encoding that this build writes. Every older one is read.
+pub const RECORD_VERSION: u8 = 1;
+
+/// A record's unique id: random, chosen by the node that proposes it. A retry has the same id.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct RecordId(pub [u8; 16]);
+
+/// A batch of ops, applied one after the other and all at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    pub id: RecordId,
+    /// What the proposing node had applied: a record that comes later than the window of known ids after it is refused.
+    pub after: Sequence,
+    /// The proposing node's wall clock, in milliseconds since 1970. The model has no other clock.
+    pub time_ms: u64,
+    pub node: String,
+    pub ops: Vec<Op>,
+}
+
+/// The bytes are no record that this build can read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    #[error("the record has format version {0}, and this build reads up to {RECORD_VERSION}: upgrade this node")]
+    NewerVersion(u8),
+    #[error("the record is damaged")]
+    Damaged,
+}
+
+impl Record {
+    pub fn encode(&self) -> Vec<u8> {
+        postcard::to_extend(self, vec![RECORD_VERSION]).expect("records hold nothing that postcard cannot write")
+    }
+
+    pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
+        match bytes.split_first() {
+            Some((&RECORD_VERSION, rest)) => match postcard::take_from_bytes(rest) {
+                Ok((record, [])) => Ok(record),
+                _ => Err(RecordError::Damaged),
+            },
+            Some((&version, _)) if version > RECORD_VERSION => Err(RecordError::NewerVersion(version)),
+            _ => Err(RecordError::Damaged),
+        }
+    }
+}
+
+/// What a client asks to be changed. New ops are added at the end: their order is their encoding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Op {
+    /// System shard: makes a login, or gives the one there is.
+    AddLogin {
+        name: String,
+        shard: ShardId,
+        credentials: Option<String>,
+    },
+    /// System shard: new credentials for a login.
+    SetCredentials {
+        name: String,
+        credentials: Option<String>,
+    },
+    /// System shard: nobody can log in by this name any more; the mail stays.
+    RemoveLogin {
+        name: String,
+    },
+    /// Makes an account with INBOX and these mailboxes, subscribed; nothing if it is there.
+    AddAccount {
+        account: AccountId,
+        name: String,
+        mailboxes: Vec<(MailboxName, Option<SpecialUse>)>,
+    },
+    /// Forgets an account with all its mail, at once and for ever.
+    RemoveAccount {
+        account: AccountId,
+    },
+    Create {
+        account: AccountId,
+        name: MailboxName,
+        special_use: Vec<SpecialUse>,
+    },
+    Delete {
+        account: AccountId,
+        name: MailboxName,
+    },
+    Rename {
+        account: AccountId,
+        from: MailboxName,
+        to: MailboxName,
+    },
+    Subscribe {
+        account: AccountId,
+        name: MailboxName,
+    },
+    Unsubscribe {
+        account: AccountId,
+        name: MailboxName,
+    },
+    /// All of the messages or none.
+    Append {
+        account: AccountId,
+        mailbox: MailboxId,
+        messages: Vec<NewMessage>,
+    },
+    Store {
+        account: AccountId,
+        mailbox: MailboxId,
+        uids: UidSet,
+        change: FlagChange,
+        unchanged_since: Option<ModSeq>,
+    },
+    /// Expunges those of `uids` that bear `\Deleted`.
+    Expunge {
+        account: AccountId,
+        mailbox: MailboxId,
+        uids: UidSet,
+    },
+    Copy {
+        account: AccountId,
+        from: MailboxId,
+        uids: UidSet,
+        to: MailboxId,
+    },
+    Move {
+        account: AccountId,
+        from: MailboxId,
+        uids: UidSet,
+        to: MailboxId,
+    },
+    /// Messages below this UID have been `\Recent` to some session.
+    ClaimRecent {
+        account: AccountId,
+        mailbox: MailboxId,
+        below: u32,
+    },
+    /// Brings expunged messages of a mailbox back, under new UIDs.
+    Undelete {
+        account: AccountId,
+        mailbox: MailboxId,
+        since_ms: u64,
+    },
+    /// Brings a deleted mailbox back, under the name given.
+    UndeleteMailbox {
+        account: AccountId,
+        mailbox: MailboxId,
+        name: MailboxName,
+    },
+    /// Ends the time in which what was expunged or deleted before `before_ms` can come back.
+    Purge {
+        account: AccountId,
+        before_ms: u64,
+    },
+    /// Forgets bodies that no message names any more. The proposer has looked: a body that nothing names can never be named again.
+    Collect {
+        account: AccountId,
+        blobs: Vec<BlobId>,
+    },
+}
+
+/// A message to be appended. Its body is durable before the record is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewMessage {
+    pub body: BlobHash,
+    pub size: u32,
+    pub thread: Option<ThreadId>,
+    #[serde(with = "byte_string")]
+    pub summary: Vec<u8>,
+    pub flags: Flags,
+    pub keywords: Vec<Keyword>,
+    pub internal_date: InternalDate,
+}
+
+/// `+FLAGS`, `-FLAGS` or `FLAGS` (RFC 9051, 6.4.6).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlagChange {
+    pub action: FlagAction,
+    pub flags: Flags,
+    pub keywords: Vec<Keyword>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FlagAction {
+    Add,
+    Remove,
+    Replace,
+}
+
+/// A vector of bytes as one string: serde's own way visits each byte.
+mod byte_string {
+    use serde::{Deserializer, Serializer, de};
+
+    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(bytes)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        struct Visitor;
+        impl de::Visitor<'_> for Visitor {
+            type Value = Vec<u8>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+                f.write_str("bytes")
+            }
+
+            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+                Ok(bytes.to_vec())
+            }
+        }
+        deserializer.deserialize_bytes(Visitor)
+    }
+}
