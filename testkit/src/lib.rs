@@ -1,1 +1,38 @@
-//! For tests only: transcript runner, failing disk, real servers.
+//! For tests only: what drives the server from outside, as a client or an operator would.
+//!
+//! - [`Server`]: the built `paquebot`, started on free ports with accounts and certificates, stopped or killed.
+//! - [`Client`]: a blocking IMAP client that hands over each response as its bytes, and shows each to a parser that is not ours ([`strict`]).
+//! - [`transcript`]: conversations as files, run against a server of their own.
+//! - [`samples`]: the sample mail with its hashes.
+//! - [`process`]: other programs, run with a time limit.
+//!
+//! It knows the server by its command line and its sockets alone: none of the server's crates.
+//!
+//! ```no_run
+//! use paquebot_testkit::{Options, Server};
+//!
+//! # fn main() -> anyhow::Result<()> {
+//! let server = Server::start(Options::with_account("alice", "secret"))?;
+//! let mut client = server.client("alice")?;
+//! let answer = client.command("SELECT INBOX")?;
+//! assert!(answer.untagged.iter().any(|response| response.starts_with("* 0 EXISTS")));
+//! server.stop()
+//! # }
+//! ```
+
+pub mod certificates;
+mod client;
+mod client_stream;
+mod hash;
+pub mod process;
+mod response;
+pub mod samples;
+mod server;
+mod server_binary;
+pub mod strict;
+
+
+pub use client::{Answer, Client};
+pub use hash::sha256_hex;
+pub use response::Response;
+pub use server::{Account, Addresses, LmtpAddress, Options, Server};
