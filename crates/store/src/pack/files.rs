@@ -1,0 +1,65 @@
+//! Open packs, a bounded number of them.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::fs::File;
+use crate::layout::Layout;
+use crate::location::PackId;
+
+/// Packs that are open for reading; past the limit the one that was not used for longest is closed.
+#[derive(Debug)]
+pub(crate) struct PackFiles {
+    layout: Layout,
+    limit: usize,
+    open: Mutex<Open>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    files: HashMap<PackId, (Arc<dyn File>, u64)>,
+    uses: u64,
+}
+
+impl PackFiles {
+    pub(crate) fn new(layout: Layout, limit: usize) -> Self {
+        Self { layout, limit: limit.max(1), open: Mutex::default() }
+    }
+
+    /// The pack's file; `NotFound` if the pack is gone.
+    pub(crate) fn open(&self, pack: PackId) -> io::Result<Arc<dyn File>> {
+        if let Some(file) = self.open.lock().touch(pack) {
+            return Ok(file);
+        }
+        // Not under the lock: opening may wait for the disk. Two threads may open one file; the later handle is kept.
+        let file = self.layout.open_pack(pack)?;
+        let mut open = self.open.lock();
+        open.uses += 1;
+        let uses = open.uses;
+        open.files.insert(pack, (file.clone(), uses));
+        if open.files.len() > self.limit
+            && let Some(oldest) = open.files.iter().min_by_key(|(_, (_, used))| *used).map(|(pack, _)| *pack)
+        {
+            open.files.remove(&oldest);
+        }
+        Ok(file)
+    }
+
+    /// Closes a pack that is about to be removed. Who has its file goes on reading it.
+    pub(crate) fn forget(&self, pack: PackId) {
+        self.open.lock().files.remove(&pack);
+    }
+}
+
+impl Open {
+    fn touch(&mut self, pack: PackId) -> Option<Arc<dyn File>> {
+        self.uses += 1;
+        let uses = self.uses;
+        let (file, used) = self.files.get_mut(&pack)?;
+        *used = uses;
+        Some(file.clone())
+    }
+}

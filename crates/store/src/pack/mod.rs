@@ -1,0 +1,20 @@
+//! Packs: append-only files of groups. A group is what one append wrote: bodies, and the records that name them.
+
+mod append;
+mod files;
+mod format;
+pub(crate) mod log;
+mod read;
+mod scan;
+mod single;
+mod unapplied;
+
+pub use append::{AppendError, Appended, GROUP_BYTES_MAX, GroupItem};
+pub(crate) use append::{Appender, Sizes, create_pack};
+pub(crate) use files::PackFiles;
+pub(crate) use format::{PACK_HEADER, Seal};
+pub use read::{BodyFile, ReadError};
+pub(crate) use scan::GroupRead;
+pub use single::{StageError, StagedBlob, StagedBody};
+pub(crate) use single::Singles;
+pub(crate) use unapplied::Unapplied;

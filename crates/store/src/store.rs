@@ -1,0 +1,251 @@
+//! The store: index, packs and what keeps them in step.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use bytes::Bytes;
+use parking_lot::{Mutex, RwLock};
+
+use crate::fs::{Fs, FsLock, is_full};
+use crate::index::{Commit, Index, IndexError, Mark, ReadTxn, WriteTxn};
+use crate::layout::{Identity, Layout};
+use crate::location::Location;
+use crate::open::{self, OpenError};
+use crate::options::Options;
+use crate::pack::{
+    AppendError, Appended, Appender, BodyFile, GroupItem, PackFiles, ReadError, Singles, StageError, StagedBody, Unapplied,
+};
+use crate::space::Ballast;
+use crate::tail::Tail;
+
+/// An open store. A clone is another handle of the same.
+#[derive(Debug, Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub layout: Layout,
+    pub identity: Identity,
+    pub options: Options,
+    /// `None` while it has failed and is not recovered yet.
+    pub index: RwLock<Option<Index>>,
+    pub appender: Appender,
+    pub unapplied: Mutex<Unapplied>,
+    pub singles: Arc<Singles>,
+    pub files: PackFiles,
+    pub ballast: Ballast,
+    /// Held by whoever changes the index.
+    pub writer: Mutex<()>,
+    pub checkpoint: Mutex<Checkpoint>,
+    /// Bytes ever appended by this process.
+    pub appended_bytes: AtomicU64,
+    /// Each snapshot has a clone.
+    pub readers: Mutex<Arc<()>>,
+    _lock: Box<dyn FsLock>,
+}
+
+/// When the index was last made durable.
+#[derive(Debug)]
+pub(crate) struct Checkpoint {
+    at: Instant,
+    appended_bytes: u64,
+}
+
+impl Store {
+    /// Opens the store in `dir`, and makes it if the directory is empty or not there. The directory above it must exist.
+    ///
+    /// The tail must be applied before anything else is done: it holds changes that were acknowledged.
+    pub fn open(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<(Self, Tail), OpenError> {
+        let opened = open::open(fs, dir, &options)?;
+        let ballast = Ballast::new(opened.layout.clone(), options.ballast_bytes);
+        if let Err(error) = ballast.restore() {
+            tracing::warn!(%error, "cannot keep space in reserve for a full disk");
+        }
+        let inner = Inner {
+            files: PackFiles::new(opened.layout.clone(), options.open_packs),
+            layout: opened.layout,
+            identity: opened.identity,
+            options,
+            index: RwLock::new(Some(opened.index)),
+            appender: opened.appender,
+            unapplied: Mutex::new(opened.unapplied),
+            singles: opened.singles,
+            ballast,
+            writer: Mutex::new(()),
+            checkpoint: Mutex::new(Checkpoint { at: Instant::now(), appended_bytes: 0 }),
+            appended_bytes: AtomicU64::new(0),
+            readers: Mutex::default(),
+            _lock: opened.lock,
+        };
+        Ok((Self { inner: Arc::new(inner) }, opened.tail))
+    }
+
+    /// Appends a group of bodies and records: one write and one sync. When this returns the group is on disk.
+    ///
+    /// It blocks, and is called by one thread at a time. Within a shard sequences must ascend from call to call. After an error
+    /// other than [`AppendError::Unknown`] nothing of the group is in the store, and never will be.
+    pub fn append_group(&self, items: &[GroupItem<'_>]) -> Result<Appended, AppendError> {
+        let inner = &self.inner;
+        let brings_bodies = items.iter().any(GroupItem::is_body);
+        inner.make_room(brings_bodies).map_err(AppendError::Full)?;
+        // What is in reserve is for changes that may free space; a body waits until there is some.
+        let on_full = || !brings_bodies && inner.ballast.release();
+        let before = inner.appender.mark().position;
+        let appended = inner.appender.append(items, &inner.unapplied, &on_full)?;
+        let bytes = match appended.position.pack == before.pack {
+            true => appended.position.offset - before.offset,
+            false => appended.position.offset,
+        };
+        inner.appended_bytes.fetch_add(bytes, Ordering::Relaxed);
+        Ok(appended)
+    }
+
+    /// Begins a large body, which is written to a file of its own as it arrives.
+    pub fn stage(&self) -> Result<StagedBody, StageError> {
+        self.inner.ballast.restore().map_err(StageError::Full)?;
+        self.inner.singles.stage()
+    }
+
+    /// Changes the index in one transaction, which happens whole when `change` gives `Ok` and not at all otherwise. Readers that
+    /// begin later see it; it is on disk after the next checkpoint, which this makes by itself when one is due. Until then the log
+    /// has it: so only what records in the log say may be written.
+    pub fn write<T, E: From<IndexError>>(
+        &self,
+        change: impl FnOnce(&mut WriteTxn<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let _writer = self.inner.writer.lock();
+        let commit = if self.inner.checkpoint_due() { Commit::Durable } else { Commit::Visible };
+        self.inner.change(change, commit)
+    }
+
+    /// Makes the index durable with all that was applied, so that a start need not apply it again.
+    pub fn checkpoint(&self) -> Result<(), IndexError> {
+        let _writer = self.inner.writer.lock();
+        self.inner.change(|_| Ok(()), Commit::Durable)
+    }
+
+    /// A snapshot of the index.
+    pub fn read(&self) -> Result<ReadTxn, IndexError> {
+        let readers = self.inner.readers.lock().clone();
+        self.inner.index.read().as_ref().ok_or(IndexError::Failed)?.read(readers)
+    }
+
+    /// Opens a body, to be read in pieces.
+    pub fn body_file(&self, location: Location) -> Result<BodyFile, ReadError> {
+        let Location { pack, offset, .. } = location;
+        let file = self.inner.files.open(pack).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => ReadError::Gone { pack },
+            _ => ReadError::Read { pack, offset, len: 0, source },
+        })?;
+        BodyFile::open(file, self.inner.identity.seal(pack), location)
+    }
+
+    /// Reads from byte `offset` of a body, as much as it and `buf` hold, and says how much. Only the entry's header is verified.
+    pub fn read_body(&self, location: Location, offset: u64, buf: &mut [u8]) -> Result<usize, ReadError> {
+        self.body_file(location)?.read_at(offset, buf)
+    }
+
+    /// Reads a whole body and proves it by its hash.
+    pub fn read_body_verified(&self, location: Location) -> Result<Bytes, ReadError> {
+        self.body_file(location)?.read_verified()
+    }
+
+    /// Whether an append ended with [`AppendError::Unknown`], so that changes are refused until the store is opened again.
+    pub fn is_poisoned(&self) -> bool {
+        self.inner.appender.is_poisoned()
+    }
+
+    /// The store's own number, which no other store has.
+    pub fn uuid(&self) -> [u8; 16] {
+        self.inner.identity.uuid
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.inner
+    }
+}
+
+impl Inner {
+    /// One transaction. The caller holds `writer`.
+    pub(crate) fn change<T, E: From<IndexError>>(
+        &self,
+        change: impl FnOnce(&mut WriteTxn<'_>) -> Result<T, E>,
+        commit: Commit,
+    ) -> Result<T, E> {
+        let index = self.index.read();
+        let index = index.as_ref().ok_or(IndexError::Failed)?;
+        let appended_bytes = self.appended_bytes.load(Ordering::Relaxed);
+        let mut named = None;
+        let value = index.write(change, |applied| {
+            let mut unapplied = self.unapplied.lock();
+            for (shard, sequence) in applied {
+                unapplied.applied(*shard, *sequence);
+            }
+            let mark = unapplied.mark();
+            named = Some(mark);
+            (mark, self.singles.next(), commit)
+        })?;
+        if commit == Commit::Durable
+            && let Some(mark) = named
+        {
+            *self.checkpoint.lock() = Checkpoint { at: Instant::now(), appended_bytes };
+            self.after_checkpoint(index, mark);
+        }
+        Ok(value)
+    }
+
+    fn checkpoint_due(&self) -> bool {
+        let last = self.checkpoint.lock();
+        let bytes = self.appended_bytes.load(Ordering::Relaxed) - last.appended_bytes;
+        bytes >= self.options.checkpoint_bytes || last.at.elapsed() >= self.options.checkpoint_interval
+    }
+
+    /// What a checkpoint makes possible. None of it is needed: what fails is tried again after the next one.
+    fn after_checkpoint(&self, index: &Index, mark: Mark) {
+        if let Err(error) = self.settle_singles(index, mark) {
+            tracing::warn!(%error, "cannot put large bodies in their place yet");
+        }
+    }
+
+    /// Moves large bodies that have an owner out of `incoming/`, and removes those that nothing came to own.
+    fn settle_singles(&self, index: &Index, mark: Mark) -> Result<(), Box<dyn std::error::Error>> {
+        let decided = self.singles.decided(mark.group);
+        if decided.is_empty() {
+            return Ok(());
+        }
+        let snapshot = index.read(Arc::default())?;
+        for pack in decided {
+            if snapshot.pack_live(pack)?.bodies > 0 {
+                self.singles.keep(pack)?;
+            } else {
+                self.files.forget(pack);
+                self.singles.remove(pack)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sees to it, as far as that can be, that applying what is appended now does not meet a full disk.
+    fn make_room(&self, for_bodies: bool) -> io::Result<()> {
+        if for_bodies {
+            self.ballast.restore()?;
+        }
+        let index = self.index.read();
+        let Some(index) = index.as_ref() else { return Ok(()) };
+        match index.file().reserve(self.options.index_headroom_bytes) {
+            Err(error) if is_full(&error) && for_bodies => Err(error),
+            // The headroom was meant for this.
+            Err(error) if is_full(&error) => {
+                self.ballast.release();
+                Ok(())
+            }
+            // A file system that cannot reserve; the commit will tell.
+            _ => Ok(()),
+        }
+    }
+}
