@@ -70,7 +70,8 @@ fn moves(
     }
     for (_, new, _) in &moves {
         // A name that is itself moved away leaves its place free.
-        if draft.mailbox_named(account, new)?.is_some() && !moves.iter().any(|(old, _, _)| old == new) {
+        let moved_away = new == from || new.is_below(from);
+        if !moved_away && draft.mailbox_named(account, new)?.is_some() {
             return Ok(Err(Refusal::MailboxExists));
         }
     }
