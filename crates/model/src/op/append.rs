@@ -8,7 +8,7 @@ use crate::keywords::{add_keywords, keyword_bits};
 use crate::outcome::{Outcome, Refusal};
 use crate::page::Message;
 use crate::record::NewMessage;
-use crate::row::Blob;
+use crate::row::{Account, Blob};
 
 /// Puts messages at the end of a mailbox, all of them with one modseq; all or none.
 pub fn append(
@@ -20,6 +20,10 @@ pub fn append(
     let Some(mut mailbox) = draft.mailbox(account, id)? else {
         return Ok(Outcome::Refused(Refusal::NoSuchMailbox));
     };
+    if messages.is_empty() {
+        let (uid_validity, modseq) = (mailbox.uid_validity, mailbox.highest_modseq);
+        return Ok(Outcome::Appended { uid_validity, uids: UidSet::new(), modseq });
+    }
     if !messages.iter().all(|message| add_keywords(&mut mailbox.keywords, &message.keywords)) {
         return Ok(Outcome::Refused(Refusal::TooManyKeywords));
     }
@@ -29,9 +33,7 @@ pub fn append(
     let modseq = mailbox.next_modseq();
     let mut uids = UidSet::new();
     for new in messages {
-        let Some(blob) = add_blob(draft, account, new)? else {
-            return Ok(Outcome::Refused(Refusal::NoSuchAccount));
-        };
+        let blob = add_blob(draft, account, new)?;
         let uid = Uid::new(next).expect("uids_for gave a range above 0");
         next += 1;
         let mut message = Message::new(uid, blob, new.size, new.internal_date, draft.time_seconds());
@@ -42,10 +44,8 @@ pub fn append(
         uids.insert(uid);
         draft.push_message(account, id, message)?;
     }
-    if !messages.is_empty() {
-        mailbox.uid_next = after;
-        mailbox.highest_modseq = modseq;
-    }
+    mailbox.uid_next = after;
+    mailbox.highest_modseq = modseq;
     let outcome = Outcome::Appended { uid_validity: mailbox.uid_validity, uids, modseq };
     draft.put_mailbox(account, mailbox);
     Ok(outcome)
@@ -62,16 +62,15 @@ pub fn uids_for(next: Option<Uid>, count: usize) -> Option<(u32, Option<Uid>)> {
     Some((first, Uid::new(after as u32)))
 }
 
-fn add_blob(draft: &mut Draft, account: AccountId, new: &NewMessage) -> Result<Option<BlobId>, ApplyError> {
-    let Some(row) = draft.account_mut(account)? else {
-        return Ok(None);
-    };
-    row.last_blob += 1;
-    let Some(id) = BlobId::new(row.last_blob) else {
-        return Ok(None);
+fn add_blob(draft: &mut Draft, account: AccountId, new: &NewMessage) -> Result<BlobId, ApplyError> {
+    // A mailbox without an account, or a number that no count of messages reaches: the index is damaged.
+    let next =
+        |row: &mut Account| row.last_blob.checked_add(1).and_then(BlobId::new).inspect(|id| row.last_blob = id.get());
+    let Some(id) = draft.account_mut(account)?.and_then(next) else {
+        return Err(ApplyError::DamagedRow(key::account(account)));
     };
     let blob = Blob { hash: new.body, size: new.size, thread: new.thread, summary: &new.summary };
     draft.put(key::blob(account, id), blob.encode());
     draft.blobs_added.push((account, id, new.body));
-    Ok(Some(id))
+    Ok(id)
 }

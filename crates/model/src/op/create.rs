@@ -55,7 +55,7 @@ pub fn next_ids(
     account: AccountId,
 ) -> Result<Result<(MailboxId, UidValidity), Refusal>, ApplyError> {
     let now = u32::try_from(draft.time_seconds()).unwrap_or(u32::MAX);
-    let Some(row) = draft.account_mut(account)? else {
+    let Some(row) = draft.account(account)? else {
         return Ok(Err(Refusal::NoSuchAccount));
     };
     let uid_validity = row.last_uid_validity.checked_add(1).map(|next| next.max(now));
@@ -66,9 +66,11 @@ pub fn next_ids(
     if row.mailboxes >= MAILBOXES_MAX {
         return Ok(Err(Refusal::TooManyMailboxes));
     }
-    row.last_mailbox = mailbox.get();
-    row.last_uid_validity = uid_validity.get();
-    row.mailboxes += 1;
+    if let Some(row) = draft.account_mut(account)? {
+        row.last_mailbox = mailbox.get();
+        row.last_uid_validity = uid_validity.get();
+        row.mailboxes += 1;
+    }
     Ok(Ok((mailbox, uid_validity)))
 }
 

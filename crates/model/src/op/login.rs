@@ -12,7 +12,7 @@ use crate::row::{Login, Row};
 pub fn add(draft: &mut Draft, name: &str, shard: ShardId, credentials: Option<&str>) -> Result<Outcome, ApplyError> {
     let login = match draft.row::<Login>(key::login(name))? {
         Some(login) if login.removed => Login { credentials: credentials.map(Into::into), removed: false, ..login },
-        Some(login) if credentials.is_none() => login,
+        Some(Login { account, shard, .. }) if credentials.is_none() => return Ok(Outcome::Login { account, shard }),
         Some(_) => return Ok(Outcome::Refused(Refusal::LoginExists)),
         None => {
             let last = draft

@@ -28,25 +28,26 @@ pub fn store(
     }
     let keywords = keyword_bits(&mailbox.keywords, &change.keywords);
     let modseq = mailbox.next_modseq();
+    let is_modified = |message: &Message| unchanged_since.is_some_and(|limit| message.modseq > limit);
     let (mut modified, mut changed) = (UidSet::new(), UidSet::new());
     for number in draft.pages_of(account, id, uids)? {
         let page = draft.page(account, id, number)?;
-        let judged = |message: &Message| {
-            uids.contains(message.uid)
-                && (unchanged_since.is_some_and(|limit| message.modseq > limit)
-                    || changed_flags(message, change, keywords).is_some())
-        };
+        let mut changes = false;
+        for message in page.messages.iter().filter(|message| uids.contains(message.uid)) {
+            match is_modified(message) {
+                true => modified.insert(message.uid),
+                false => changes |= changed_flags(message, change, keywords).is_some(),
+            }
+        }
         // A page in which nothing changes is not written again.
-        if !page.messages.iter().any(judged) {
+        if !changes {
             continue;
         }
         for message in &mut draft.page_mut(account, id, number)?.messages {
-            if !uids.contains(message.uid) {
+            if !uids.contains(message.uid) || is_modified(message) {
                 continue;
             }
-            if unchanged_since.is_some_and(|limit| message.modseq > limit) {
-                modified.insert(message.uid);
-            } else if let Some((flags, keywords)) = changed_flags(message, change, keywords) {
+            if let Some((flags, keywords)) = changed_flags(message, change, keywords) {
                 mailbox.count_flags(message.flags, -1);
                 mailbox.count_flags(flags, 1);
                 message.flags = flags;
