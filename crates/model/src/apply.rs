@@ -9,7 +9,7 @@ use crate::outcome::{Outcome, Refusal};
 use crate::record::{Op, Record};
 use crate::rows::{RowChange, Rows};
 
-/// How many records back an id is remembered, and so how far behind a proposer may be.
+/// How far back, in positions of the log, an id is remembered, and so how far behind a proposer may be.
 pub const WINDOW: u64 = 1024;
 
 /// The hash chain over all changes of a shard: equal on every replica that applied the same records.
@@ -23,6 +23,7 @@ pub struct Applied {
     pub outcomes: Vec<Outcome>,
     /// By ascending key, each key once.
     pub changes: Vec<RowChange>,
+    /// A body that came and went within the record is neither here nor among the removed.
     pub blobs_added: Vec<(AccountId, BlobId, BlobHash)>,
     pub blobs_removed: Vec<(AccountId, BlobId)>,
     pub chain: Chain,
@@ -50,16 +51,19 @@ pub fn apply(rows: &dyn Rows, chain: Chain, sequence: Sequence, record: &Record)
     Ok(Applied { outcomes, changes, blobs_added, blobs_removed, chain })
 }
 
-/// Notes the record's id and forgets the one that leaves the window.
+/// Notes the record's id and forgets those that have left the window: more than one where records came between that were not noted.
 fn remember(draft: &mut Draft, sequence: Sequence, record: &Record) -> Result<(), ApplyError> {
     draft.put(key::recent_id(&record.id.0), sequence.0.to_be_bytes().to_vec());
     draft.put(key::recent_sequence(sequence), record.id.0.to_vec());
-    if let Some(old) = sequence.0.checked_sub(WINDOW) {
-        let old = key::recent_sequence(Sequence(old));
-        if let Some(id) = draft.get(&old)?.and_then(|id| <[u8; 16]>::try_from(id).ok()) {
-            draft.delete(key::recent_id(&id));
-            draft.delete(old);
-        }
+    let Some(left) = sequence.0.checked_sub(WINDOW) else {
+        return Ok(());
+    };
+    for (key, id) in draft.scan(&key::recent_sequences_to(Sequence(left)))? {
+        let Ok(id) = <[u8; 16]>::try_from(id) else {
+            return Err(ApplyError::DamagedRow(key));
+        };
+        draft.delete(key::recent_id(&id));
+        draft.delete(key);
     }
     Ok(())
 }

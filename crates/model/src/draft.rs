@@ -1,6 +1,6 @@
 //! The rows as the ops of a record have changed them so far: read through, decoded once, written at the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use paquebot_types::{AccountId, BlobHash, BlobId, MailboxId, MailboxName, UidSet};
 
@@ -97,18 +97,22 @@ impl<'a> Draft<'a> {
     }
 
     pub fn account(&mut self, account: AccountId) -> Result<Option<&Account>, ApplyError> {
-        Ok(self.account_mut(account)?.map(|found| &*found))
+        Ok(self.load_account(account)?.value.as_ref())
     }
 
     /// The account, to be changed: it is written at the end even if it was not.
     pub fn account_mut(&mut self, account: AccountId) -> Result<Option<&mut Account>, ApplyError> {
+        let cached = self.load_account(account)?;
+        cached.changed |= cached.value.is_some();
+        Ok(cached.value.as_mut())
+    }
+
+    fn load_account(&mut self, account: AccountId) -> Result<&mut Cached<Account>, ApplyError> {
         if !self.accounts.contains_key(&account) {
             let value = self.row(key::account(account))?;
             self.accounts.insert(account, Cached { value, changed: false });
         }
-        let cached = self.accounts.get_mut(&account).expect("just inserted");
-        cached.changed = cached.value.is_some();
-        Ok(cached.value.as_mut())
+        Ok(self.accounts.get_mut(&account).expect("just inserted"))
     }
 
     pub fn put_account(&mut self, id: AccountId, account: Account) {
@@ -136,6 +140,24 @@ impl<'a> Draft<'a> {
         mailbox: MailboxId,
     ) -> Result<Option<Mailbox>, ApplyError> {
         Ok(self.load_mailbox(account, mailbox)?.value.clone())
+    }
+
+    /// The numbers of all mailboxes, those that have been deleted and those that this record made included, ascending.
+    pub fn mailbox_ids(&self, account: AccountId) -> Result<Vec<MailboxId>, ApplyError> {
+        let mut ids = BTreeSet::new();
+        for (key, _) in self.scan(&key::mailboxes(account))? {
+            let Some((_, key::AccountRow::Mailbox(id))) = key::parse_account_row(&key) else {
+                return Err(ApplyError::DamagedRow(key));
+            };
+            ids.insert(id);
+        }
+        for ((_, id), cached) in self.mailboxes.range((account, MailboxId::MIN)..=(account, MailboxId::MAX)) {
+            match cached.value {
+                Some(_) => ids.insert(*id),
+                None => ids.remove(id),
+            };
+        }
+        Ok(ids.into_iter().collect())
     }
 
     pub fn put_mailbox(&mut self, account: AccountId, mailbox: Mailbox) {
@@ -181,7 +203,7 @@ impl<'a> Draft<'a> {
         let at = (account, mailbox, number);
         if !self.pages.contains_key(&at) {
             let key = key::page(account, mailbox, number);
-            let value = match self.rows.get(&key)? {
+            let value = match self.get(&key)? {
                 Some(bytes) => Some(Page::decode(&bytes).ok_or(ApplyError::DamagedRow(key))?),
                 None => None,
             };
@@ -229,13 +251,27 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
+    /// Deletes a body's row, if there is one. A body that came and went within the record was neither added nor removed.
+    pub fn remove_blob(&mut self, account: AccountId, blob: BlobId) -> Result<(), ApplyError> {
+        let key = key::blob(account, blob);
+        if self.get(&key)?.is_none() {
+            return Ok(());
+        }
+        self.delete(key);
+        match self.blobs_added.iter().position(|(of, added, _)| (*of, *added) == (account, blob)) {
+            Some(at) => drop(self.blobs_added.remove(at)),
+            None => self.blobs_removed.push((account, blob)),
+        }
+        Ok(())
+    }
+
     /// Deletes every row of an account, those that this record made included.
     pub fn forget_account(&mut self, account: AccountId) -> Result<(), ApplyError> {
         for (key, _) in self.scan(&key::account_rows(account))? {
-            if let Some((_, key::AccountRow::Blob(blob))) = key::parse_account_row(&key) {
-                self.blobs_removed.push((account, blob));
+            match key::parse_account_row(&key) {
+                Some((_, key::AccountRow::Blob(blob))) => self.remove_blob(account, blob)?,
+                _ => self.delete(key),
             }
-            self.delete(key);
         }
         self.accounts.insert(account, Cached { value: None, changed: true });
         for (_, cached) in self.mailboxes.iter_mut().filter(|((of, _), _)| *of == account) {
@@ -244,7 +280,6 @@ impl<'a> Draft<'a> {
         for (_, cached) in self.pages.iter_mut().filter(|((of, _, _), _)| *of == account) {
             *cached = Cached { value: None, changed: true };
         }
-        self.blobs_added.retain(|(of, _, _)| *of != account);
         Ok(())
     }
 

@@ -13,6 +13,7 @@
 //!                 A account P mailbox page    page of up to 64 messages
 //!                 A account S name            subscription
 //!                 A account T mailbox modseq  tombstone: what was expunged
+//!                 a account                   account that was removed: the numbers that it gave out
 //! ```
 
 use paquebot_types::{AccountId, BlobId, MailboxId, MailboxName, ModSeq, Sequence};
@@ -50,6 +51,17 @@ pub fn recent_id(id: &[u8; 16]) -> Vec<u8> {
 
 pub fn recent_sequence(sequence: Sequence) -> Vec<u8> {
     [b"r".as_slice(), &sequence.0.to_be_bytes()].concat()
+}
+
+/// The ids that were applied at `last` or before.
+pub fn recent_sequences_to(last: Sequence) -> KeyRange {
+    let mut to = recent_sequence(last);
+    to.push(0);
+    (recent_sequence(Sequence::ZERO), to)
+}
+
+pub fn removed_account(account: AccountId) -> Vec<u8> {
+    [b"a".as_slice(), &account.get().to_be_bytes()].concat()
 }
 
 pub fn accounts() -> KeyRange {
@@ -159,10 +171,10 @@ pub fn parse_account_row(key: &[u8]) -> Option<(AccountId, AccountRow)> {
     let (account, rest) = key.strip_prefix(b"A")?.split_first_chunk::<4>()?;
     let account = AccountId::new(u32::from_be_bytes(*account))?;
     let (kind, rest) = rest.split_first()?;
-    let mailbox = |rest: &[u8]| {
+    fn mailbox(rest: &[u8]) -> Option<(MailboxId, &[u8])> {
         let (mailbox, rest) = rest.split_first_chunk::<4>()?;
-        Some((MailboxId::new(u32::from_be_bytes(*mailbox))?, rest.to_vec()))
-    };
+        Some((MailboxId::new(u32::from_be_bytes(*mailbox))?, rest))
+    }
     let row = match kind {
         0 if rest.is_empty() => AccountRow::Account,
         b'B' => AccountRow::Blob(BlobId::new(u64::from_be_bytes(rest.try_into().ok()?))?),

@@ -5,7 +5,7 @@ use paquebot_types::{AccountId, BlobId, MailboxId, ModSeq, UidSet};
 use crate::draft::{ApplyError, Draft};
 use crate::key;
 use crate::outcome::{Outcome, Refusal};
-use crate::row::{Mailbox, Row, Tombstone};
+use crate::row::{Row, Tombstone};
 
 /// Tombstones of a mailbox that are kept apart. Older ones become one, which says for a client that was away for long more UIDs than it
 /// needs to hear, and never fewer (RFC 7162, 3.2.10 allows it).
@@ -16,10 +16,8 @@ pub fn purge(draft: &mut Draft, account: AccountId, before_ms: u64) -> Result<Ou
     if draft.account(account)?.is_none() {
         return Ok(Outcome::Refused(Refusal::NoSuchAccount));
     }
-    for (key, value) in draft.scan(&key::mailboxes(account))? {
-        let row = Mailbox::decode(&value).ok_or(ApplyError::DamagedRow(key))?;
-        // The row may have changed within this record.
-        let Some(mailbox) = draft.mailbox_or_deleted(account, row.id)? else {
+    for id in draft.mailbox_ids(account)? {
+        let Some(mailbox) = draft.mailbox_or_deleted(account, id)? else {
             continue;
         };
         if mailbox.deleted_ms.is_some_and(|time| time < before_ms) {
@@ -75,8 +73,7 @@ fn purge_tombstones(
 /// Forgets bodies that no message names any more.
 pub fn collect(draft: &mut Draft, account: AccountId, blobs: &[BlobId]) -> Result<Outcome, ApplyError> {
     for blob in blobs {
-        draft.delete(key::blob(account, *blob));
-        draft.blobs_removed.push((account, *blob));
+        draft.remove_blob(account, *blob)?;
     }
     Ok(Outcome::Done)
 }

@@ -5,6 +5,7 @@ use paquebot_types::{AccountId, Flags, MailboxId, MailboxName, ModSeq, Uid};
 use crate::draft::{ApplyError, Draft};
 use crate::key;
 use crate::op::append::uids_for;
+use crate::op::create::MAILBOXES_MAX;
 use crate::outcome::{Outcome, Refusal};
 use crate::page::{Message, Page};
 use crate::row::{Row, Tombstone};
@@ -65,6 +66,9 @@ pub fn undelete_mailbox(
     };
     if draft.mailbox_named(account, name)?.is_some() {
         return Ok(Outcome::Refused(Refusal::MailboxExists));
+    }
+    if draft.account(account)?.is_some_and(|row| row.mailboxes >= MAILBOXES_MAX) {
+        return Ok(Outcome::Refused(Refusal::TooManyMailboxes));
     }
     let messages = u64::from(mailbox.messages);
     mailbox.deleted_ms = None;
