@@ -1,0 +1,15 @@
+//! The model against a plain reference, and each op's rules one by one.
+
+#![allow(clippy::unwrap_used)]
+
+mod encoding;
+mod flags;
+mod generator;
+mod mailboxes;
+mod messages;
+mod random_ops;
+mod records;
+mod recovery;
+mod reference;
+mod shard;
+mod view;
