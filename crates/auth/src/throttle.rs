@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::network::party;
+use crate::network::{Network, party};
 use crate::user_name::UserName;
 
 /// How one count of failures becomes a delay: none for the first `free`, then `first`, doubled with each more, up to `most`.
@@ -32,6 +32,9 @@ pub struct ThrottleSettings {
     pub account: Curve,
     /// The time in which a count halves.
     pub half_life: Duration,
+    /// Networks whose addresses are shared by many who cannot be told apart, a webmail's or a proxy's: failures from there count for
+    /// the account alone. None by default.
+    pub shared: Vec<Network>,
     /// How many addresses, accounts and pairs are remembered, of each.
     pub entries_max: usize,
 }
@@ -45,6 +48,7 @@ impl Default for ThrottleSettings {
             pair: Curve { free: 1, first: Duration::from_millis(500), most },
             account: Curve { free: 10, first: Duration::from_millis(250), most: Duration::from_secs(3) },
             half_life: Duration::from_secs(300),
+            shared: Vec::new(),
             entries_max: 16_384,
         }
     }
@@ -72,26 +76,30 @@ impl Throttle {
 
     /// How long to wait, before looking at the password, with a login for `user` (nothing if the name was no name) from `address`.
     pub fn delay(&self, address: IpAddr, user: Option<&UserName>, now: Instant) -> Duration {
-        let address = party(address);
+        let address = self.own_address(address);
+        let ThrottleSettings { address: by_address, pair: by_pair, account: by_account, half_life, .. } =
+            &self.settings;
         let counts = self.counts.lock();
-        let ThrottleSettings { address: by_address, pair: by_pair, account: by_account, half_life, .. } = self.settings;
-        let mut delay = by_address.delay(counts.addresses.score(&address, now, half_life));
-        if let Some(user) = user {
-            let pair = (address, user.clone());
-            delay = delay.max(by_pair.delay(counts.pairs.score(&pair, now, half_life)));
-            delay = delay.max(by_account.delay(counts.accounts.score(user, now, half_life)));
-        }
-        delay
+        let address_delay = address.map(|address| by_address.delay(counts.addresses.score(&address, now, *half_life)));
+        let account_delay = user.map(|user| by_account.delay(counts.accounts.score(user, now, *half_life)));
+        let pair_delay = address
+            .zip(user)
+            .map(|(address, user)| by_pair.delay(counts.pairs.score(&(address, user.clone()), now, *half_life)));
+        [address_delay, account_delay, pair_delay].into_iter().flatten().max().unwrap_or_default()
     }
 
     /// Counts a failure: a wrong user or password, or a message outside a mechanism's grammar.
     pub fn failed(&self, address: IpAddr, user: Option<&UserName>, now: Instant) {
-        let address = party(address);
+        let address = self.own_address(address);
         let ThrottleSettings { half_life, entries_max, .. } = self.settings;
         let mut counts = self.counts.lock();
-        counts.addresses.add(address, now, half_life, entries_max);
+        if let Some(address) = address {
+            counts.addresses.add(address, now, half_life, entries_max);
+        }
         if let Some(user) = user {
             counts.accounts.add(user.clone(), now, half_life, entries_max);
+        }
+        if let Some((address, user)) = address.zip(user) {
             counts.pairs.add((address, user.clone()), now, half_life, entries_max);
         }
     }
@@ -99,13 +107,19 @@ impl Throttle {
     /// Takes back what the address failed at this account. What it failed at others stays, so that an account of one's own does not
     /// buy guesses at others'; what others failed at this account stays too.
     pub fn succeeded(&self, address: IpAddr, user: &UserName, now: Instant) {
-        let address = party(address);
+        let Some(address) = self.own_address(address) else { return };
         let half_life = self.settings.half_life;
         let mut counts = self.counts.lock();
         if let Some(own) = counts.pairs.remove(&(address, user.clone()), now, half_life) {
             counts.addresses.subtract(&address, own, now, half_life);
             counts.accounts.subtract(user, own, now, half_life);
         }
+    }
+
+    /// The address to count under, unless many share it.
+    fn own_address(&self, address: IpAddr) -> Option<IpAddr> {
+        let shared = self.settings.shared.iter().any(|network| network.contains(address));
+        (!shared).then(|| party(address))
     }
 }
 
@@ -291,6 +305,18 @@ mod tests {
         }
         assert!(throttle.delay(ip(GUESSER), None, now) > Duration::ZERO);
         assert_eq!(throttle.delay(ip("::ffff:198.51.100.1"), None, now), Duration::ZERO);
+    }
+
+    #[test]
+    fn failures_behind_a_shared_address_count_for_the_account_alone() {
+        let shared = vec!["127.0.0.0/8".parse().unwrap()];
+        let throttle = Throttle::new(ThrottleSettings { shared, ..ThrottleSettings::default() });
+        let (now, bob) = (Instant::now(), user("bob"));
+        for _ in 0..30 {
+            throttle.failed(ip("127.0.0.1"), Some(&bob), now);
+        }
+        assert_eq!(throttle.delay(ip("127.0.0.1"), Some(&bob), now), Duration::from_secs(3));
+        assert_eq!(throttle.delay(ip("127.0.0.1"), Some(&user("ann")), now), Duration::ZERO);
     }
 
     #[test]
