@@ -9,8 +9,8 @@ use crate::secret::{PASSWORD_BYTES_MAX, Secret};
 
 /// The stored forms of one password: a hash for PLAIN and LOGIN, and keys for SCRAM where there are any.
 ///
-/// As text ([`encode`](Self::encode) and [`parse`](Self::parse), stable, to be stored): the hash as `{SCHEME}value`; with SCRAM keys beside it,
-/// `{SCRAM-SHA-256}keys`, a space, and the hash. The keys hold no space, so a hash of any scheme may follow them.
+/// As text ([`encode`](Self::encode) and [`parse`](Self::parse), stable, to be stored): the hash as `{SCHEME}value`; with SCRAM keys
+/// beside it, `{SCRAM-SHA-256}keys`, a space, and the hash. The keys hold no space, so a hash of any scheme may follow them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     /// Always with its `{SCHEME}`.

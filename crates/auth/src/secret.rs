@@ -37,6 +37,15 @@ impl Secret {
     }
 }
 
+/// In constant time, as [`Secret::equals`].
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.equals(other.expose())
+    }
+}
+
+impl Eq for Secret {}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(..)")

@@ -39,6 +39,9 @@ const COSTS_COUNTED_MAX: usize = 64;
 ///
 /// A look-up looks at the file's times, size and inode, once a second at most, and reads it again if they changed. If it cannot be
 /// read, look-ups fail until it can be: users who were taken out must not live on.
+///
+/// Of the costs of its hashes the four most common count for the time that failures take (see [`CredentialSource::costs`]): users
+/// whose hashes are of a fifth kind can be told by it.
 #[derive(Debug)]
 pub struct PasswdFile {
     path: PathBuf,

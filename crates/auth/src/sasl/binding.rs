@@ -163,6 +163,31 @@ mod tests {
         assert_eq!(tls_server_end_point(&certificate(&oid(&[0x2b, 0x65, 0x70]))), None);
     }
 
+    /// Certificates by openssl 3.0: ECDSA with SHA-384, RSASSA-PSS with SHA-512 (and `openssl dgst` of them), Ed25519.
+    #[test]
+    fn real_certificates_are_read() {
+        use base64::Engine;
+        let hash = |der: &str| {
+            let der = base64::engine::general_purpose::STANDARD.decode(der).unwrap();
+            tls_server_end_point(&der).map(|hash| hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+        };
+        assert_eq!(
+            hash(ECDSA).as_deref(),
+            Some("cf94d2b1a18c828ebcb87457fb830a170b6d0f01a5d68def03f5e0888a1c6109e377844b4eae66958253f8400d47e380")
+        );
+        assert_eq!(
+            hash(PSS).as_deref(),
+            Some(
+                "89125f77e3ad0c4d42f28165ab8e931fd44608d64a7daa6903a2475b9899b93669bf7dd7a8c32858f92d0f70913b96a5fb4a5fe1d53098285143ece1a97166c2"
+            )
+        );
+        assert_eq!(hash(ED25519), None);
+    }
+
+    const ECDSA: &str = "MIIBbTCCAROgAwIBAgIUC4evFIOxfG5ZXTzM9ruYmcH/L60wCgYIKoZIzj0EAwMwDDEKMAgGA1UEAwwBYTAeFw0yNjExMjQyMjIzMzBaFw0yNjExMjUyMjIzMzBaMAwxCjAIBgNVBAMMAWEwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQlvkmBKk99QkvXH8q7mDCDRMrztl7+AJymjV8tvPHgo9gQEbGeaHhJ/R0KaAUtOszpYw+RqzuVV5fHwWcVBuVMo1MwUTAdBgNVHQ4EFgQUiZMufgd0YqJboprbCi/zlOKWtCUwHwYDVR0jBBgwFoAUiZMufgd0YqJboprbCi/zlOKWtCUwDwYDVR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAwNIADBFAiAC5y+gmQtIR6MdOF6CFCgm0BET0tMdQlyjjFxz+6u9/AIhANIfa/NC0/8F5+GxTbTuZkV1fHyWFeaqusg54X13pnYb";
+    const PSS: &str = "MIICUjCCAYygAwIBAgIUSMqD6RAXbtNzk2Egi6+fsXZk1XwwPAYJKoZIhvcNAQEKMC+gDzANBglghkgBZQMEAgMFAKEcMBoGCSqGSIb3DQEBCDANBglghkgBZQMEAgMFADAMMQowCAYDVQQDDAFhMB4XDTI2MTEyNDIyMjMzMFoXDTI2MTEyNTIyMjMzMFowDDEKMAgGA1UEAwwBYTCBnzANBgkqhkiG9w0BAQEFAAOBjQAwgYkCgYEAoQo/5NTWrNKRkfJpfMqgmoGB4XE+KGsIKHU3V31gsIOttQS5j6+rzVdDaEmvgyyekTqv8oWs0W5IpQ0jgO5bOirxFXnquF/Yd5pOdINcCPghkzSVtAHJ5hD3LnCN2mv9Ux/N0cdbH/PiArQnzlpClcxe8EcMdrOqYfDWwtScNA8CAwEAAaNTMFEwHQYDVR0OBBYEFCXKe7G9DZIebT07d1TgkEjCtZywMB8GA1UdIwQYMBaAFCXKe7G9DZIebT07d1TgkEjCtZywMA8GA1UdEwEB/wQFMAMBAf8wPAYJKoZIhvcNAQEKMC+gDzANBglghkgBZQMEAgMFAKEcMBoGCSqGSIb3DQEBCDANBglghkgBZQMEAgMFAAOBgQB3d+c93Q98TtOsshjiChTMb8IqfREc7yq+KWNdc7FObqsfR9PK9V9I/NbV/nqN/CU8ONeokp4HqYGXvEnW3twkNk6vCzEwopN8RnE2XgvyIY1hZEBmItRhEjAF4uRBDTCIqxMAd9gbdHZU3hfhf0YKhV6lLBuRNwOfO67XfiCklA==";
+    const ED25519: &str = "MIIBLDCB36ADAgECAhQFCnFLybtQAbyCo9VfkR2R8IRU3jAFBgMrZXAwDDEKMAgGA1UEAwwBYTAeFw0yNjExMjQyMjIzMzBaFw0yNjExMjUyMjIzMzBaMAwxCjAIBgNVBAMMAWEwKjAFBgMrZXADIQDwqoFA2fOkX47tJFw8SQ3B7e9clO9sk4UbZVEsvqnbI6NTMFEwHQYDVR0OBBYEFNWF3QCyNM0Eg7PftOYKHg3xMdibMB8GA1UdIwQYMBaAFNWF3QCyNM0Eg7PftOYKHg3xMdibMA8GA1UdEwEB/wQFMAMBAf8wBQYDK2VwA0EAcfvJjID1iTeptwysSkcO7Dw7VoWz2fh+lUpUB9QQC5JWpHNxjyU7zVh/JUegvyUZgBEhf3/bsdZB52LiLdJoDw==";
+
     #[test]
     fn what_is_no_certificate_has_none() {
         let whole = certificate(&oid(&[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02]));

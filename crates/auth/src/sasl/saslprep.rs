@@ -1,6 +1,6 @@
 //! Passwords in one Unicode form, so that the same characters typed on two systems are the same password.
 
-use crate::secret::Secret;
+use crate::secret::{PASSWORD_BYTES_MAX, Secret};
 
 /// The password as SASLprep makes it (RFC 4013), or as it is where SASLprep has no answer.
 ///
@@ -14,8 +14,9 @@ pub(crate) fn prepared(password: &Secret) -> Secret {
         return password.clone();
     }
     match stringprep::saslprep(text) {
-        // "\u{ad}" alone is mapped to nothing; an empty password must not come of it.
-        Ok(prepared) if !prepared.is_empty() => Secret::new(prepared.into_owned()),
+        // "\u{ad}" alone is mapped to nothing, and an empty password must not come of it. Nor a long one: "\u{fdfa}" becomes eighteen
+        // characters, and the work of some hashes grows with the square of the length.
+        Ok(prepared) if (1..=PASSWORD_BYTES_MAX).contains(&prepared.len()) => Secret::new(prepared.into_owned()),
         _ => password.clone(),
     }
 }
@@ -53,6 +54,13 @@ mod tests {
             assert!(prepared(&Secret::new(*input)).equals(output.as_bytes()), "{input:?}");
         }
         assert!(prepared(&Secret::new(vec![0xff, 0xe9])).equals(&[0xff, 0xe9]));
+    }
+
+    #[test]
+    fn a_password_does_not_grow_beyond_its_bound() {
+        let long = Secret::new("\u{fdfa}".repeat(PASSWORD_BYTES_MAX / 3));
+        assert_eq!(prepared(&long), long);
+        assert_eq!(candidates(&long).count(), 1);
     }
 
     #[test]
