@@ -19,7 +19,11 @@ pub struct Certificates {
 impl Certificates {
     /// Makes them in `folder`.
     pub fn make(folder: &Path) -> Result<Certificates> {
-        let files = Certificates { authority: folder.join("authority.pem"), certificate: folder.join("server.pem"), key: folder.join("server.key") };
+        let files = Certificates {
+            authority: folder.join("authority.pem"),
+            certificate: folder.join("server.pem"),
+            key: folder.join("server.key"),
+        };
 
         let authority_key = KeyPair::generate()?;
         let mut authority = CertificateParams::new(Vec::new())?;

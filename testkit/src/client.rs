@@ -86,10 +86,19 @@ impl Client {
     }
 
     /// APPENDs a message.
-    pub fn append(&mut self, mailbox: &str, flags: &[String], internal_date: Option<&str>, message: &[u8]) -> Result<Answer> {
+    pub fn append(
+        &mut self,
+        mailbox: &str,
+        flags: &[String],
+        internal_date: Option<&str>,
+        message: &[u8],
+    ) -> Result<Answer> {
         let tag = self.tag();
         let date = internal_date.map(|date| format!(" \"{date}\"")).unwrap_or_default();
-        self.send(format!("{tag} APPEND {} ({}){date} {{{}}}\r\n", quoted(mailbox), flags.join(" "), message.len()).as_bytes())?;
+        self.send(
+            format!("{tag} APPEND {} ({}){date} {{{}}}\r\n", quoted(mailbox), flags.join(" "), message.len())
+                .as_bytes(),
+        )?;
         self.wait_for_continuation(&tag)?;
         self.send(&[message, b"\r\n"].concat())?;
         self.answer(&tag)
@@ -200,7 +209,11 @@ impl Client {
         let count = match self.stream.read(&mut buffer) {
             Ok(count) => count,
             // A server that closes without TLS's own farewell, or with data unread, has closed all the same.
-            Err(error) if matches!(error.kind(), std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::ConnectionReset) => 0,
+            Err(error)
+                if matches!(error.kind(), std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::ConnectionReset) =>
+            {
+                0
+            }
             Err(error) => return Err(error).context("nothing came"),
         };
         self.unread.extend_from_slice(&buffer[..count]);

@@ -3,6 +3,7 @@
 //! - [`Server`]: the built `paquebot`, started on free ports with accounts and certificates, stopped or killed.
 //! - [`Client`]: a blocking IMAP client that hands over each response as its bytes, and shows each to a parser that is not ours ([`strict`]).
 //! - [`transcript`]: conversations as files, run against a server of their own.
+//! - [`transcript`]: conversations as files, each held with a server of its own.
 //! - [`samples`]: the sample mail with its hashes.
 //! - [`process`]: other programs, run with a time limit.
 //!
@@ -24,15 +25,17 @@ pub mod certificates;
 mod client;
 mod client_stream;
 mod hash;
+mod mailbox_name;
 pub mod process;
 mod response;
 pub mod samples;
 mod server;
 mod server_binary;
 pub mod strict;
-
+pub mod transcript;
 
 pub use client::{Answer, Client};
 pub use hash::sha256_hex;
+pub use mailbox_name::modified_utf7;
 pub use response::Response;
 pub use server::{Account, Addresses, LmtpAddress, Options, Server};

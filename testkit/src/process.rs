@@ -29,7 +29,11 @@ impl Finished {
 
 impl fmt::Display for Finished {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: {}\n--- its output\n{}\n--- its errors\n{}", self.shown, self.status, self.stdout, self.stderr)
+        write!(
+            formatter,
+            "{}: {}\n--- its output\n{}\n--- its errors\n{}",
+            self.shown, self.status, self.stdout, self.stderr
+        )
     }
 }
 
@@ -37,7 +41,9 @@ impl fmt::Display for Finished {
 pub fn run(command: &mut Command, input: &[u8], limit: Duration) -> Result<Finished> {
     let shown = format!("{command:?}");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-    let mut child = command.spawn().with_context(|| format!("cannot start {shown}; `cargo xtask setup` installs what tests need"))?;
+    let mut child = command
+        .spawn()
+        .with_context(|| format!("cannot start {shown}; `cargo xtask setup` installs what tests need"))?;
     let group = pid(&child)?;
 
     let mut stdin = child.stdin.take().context("no standard input")?;
@@ -81,7 +87,10 @@ mod tests {
 
     #[test]
     fn a_program_is_fed_and_heard() {
-        assert_eq!(run(&mut Command::new("cat"), b"hello", Duration::from_secs(10)).unwrap().success().unwrap(), "hello");
+        assert_eq!(
+            run(&mut Command::new("cat"), b"hello", Duration::from_secs(10)).unwrap().success().unwrap(),
+            "hello"
+        );
     }
 
     #[test]
@@ -94,7 +103,8 @@ mod tests {
 
     #[test]
     fn a_missing_program_names_the_setup() {
-        let error = run(&mut Command::new("paquebot-no-such-program"), b"", Duration::from_secs(1)).err().unwrap().to_string();
+        let error =
+            run(&mut Command::new("paquebot-no-such-program"), b"", Duration::from_secs(1)).err().unwrap().to_string();
         assert!(error.contains("cargo xtask setup"), "{error}");
     }
 }

@@ -86,7 +86,9 @@ mod tests {
 
     #[test]
     fn a_size_is_digits_in_braces_at_the_end() {
-        for (line, size) in [("x {12}", Some(12)), ("~{3}", Some(3)), ("{}", None), ("{3} ", None), ("{+3}x", None), ("3}", None)] {
+        for (line, size) in
+            [("x {12}", Some(12)), ("~{3}", Some(3)), ("{}", None), ("{3} ", None), ("{+3}x", None), ("3}", None)]
+        {
             assert_eq!(literal_size(line.as_bytes()), size, "{line}");
         }
     }

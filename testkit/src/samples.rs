@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-use crate::sha256_hex;
+use crate::{Client, modified_utf7, sha256_hex};
 
 /// The sample mailboxes and messages, in the manifest's order.
 #[derive(Debug, Deserialize)]
@@ -41,10 +41,15 @@ impl Samples {
         let folder = folder();
         let manifest = folder.join("manifest.json");
         let text = std::fs::read_to_string(&manifest).with_context(|| format!("cannot read {}", manifest.display()))?;
-        let mut samples: Samples = serde_json::from_str(&text).with_context(|| format!("{}: not as expected", manifest.display()))?;
+        let mut samples: Samples =
+            serde_json::from_str(&text).with_context(|| format!("{}: not as expected", manifest.display()))?;
         for message in &mut samples.messages {
             message.data = read(&message.file)?;
-            ensure!(sha256_hex(&message.data) == message.sha256, "{}: not the message of the manifest", message.file.display());
+            ensure!(
+                sha256_hex(&message.data) == message.sha256,
+                "{}: not the message of the manifest",
+                message.file.display()
+            );
         }
         Ok(samples)
     }
@@ -52,6 +57,30 @@ impl Samples {
     /// The messages of one mailbox, in order.
     pub fn of<'a>(&'a self, mailbox: &'a str) -> impl Iterator<Item = &'a SampleMessage> {
         self.messages.iter().filter(move |message| message.mailbox == mailbox)
+    }
+
+    /// Makes the mailboxes that are not there yet, subscribes to all, and appends every message.
+    pub fn upload(&self, client: &mut Client) -> Result<()> {
+        for mailbox in &self.mailboxes {
+            let name = modified_utf7(&mailbox.name);
+            if mailbox.name != "INBOX" {
+                let made = client.command(&format!("CREATE \"{name}\""))?;
+                ensure!(
+                    made.is_ok() || made.tagged.starts_with("NO [ALREADYEXISTS]"),
+                    "CREATE {name}: {}",
+                    made.tagged
+                );
+            }
+            client.command(&format!("SUBSCRIBE \"{name}\""))?.ok()?;
+        }
+        for message in &self.messages {
+            let name = modified_utf7(&message.mailbox);
+            client
+                .append(&name, &message.flags, Some(&message.internal_date), &message.data)?
+                .ok()
+                .with_context(|| message.file.display().to_string())?;
+        }
+        Ok(())
     }
 }
 

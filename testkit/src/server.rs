@@ -29,7 +29,7 @@ const COMMAND_LIMIT: Duration = Duration::from_secs(60);
 pub struct Options {
     /// The accounts that are made before the start.
     pub accounts: Vec<Account>,
-    /// More lines of configuration, whole tables of TOML.
+    /// More lines of configuration, each a whole key: `limits.sessions = 3`.
     pub settings: String,
     /// LMTP on a UNIX socket rather than on a port.
     pub lmtp_socket: bool,
@@ -182,7 +182,12 @@ impl Server {
 
     fn command(&self, name: &str) -> Result<Command> {
         let mut command = Command::new(paquebot()?);
-        command.arg(name).arg("--config").arg(self.configuration()).current_dir(self.folder.path()).env("NO_COLOR", "1");
+        command
+            .arg(name)
+            .arg("--config")
+            .arg(self.configuration())
+            .current_dir(self.folder.path())
+            .env("NO_COLOR", "1");
         Ok(command)
     }
 
@@ -244,15 +249,25 @@ impl Server {
 
     pub fn password(&self, account: &str) -> Result<&str> {
         let found = self.options.accounts.iter().find(|known| known.name == account);
-        found.map(|known| known.password.as_str()).with_context(|| format!("no account {account:?} among the server's options"))
+        found
+            .map(|known| known.password.as_str())
+            .with_context(|| format!("no account {account:?} among the server's options"))
     }
 
     fn write_configuration(&self) -> Result<()> {
         let Certificates { certificate, key, .. } = &self.certificates;
-        let lmtp = if self.options.lmtp_socket { format!("unix:{}", self.folder.path().join("lmtp").display()) } else { "127.0.0.1:0".to_owned() };
-        let tls = if self.options.own_certificate { String::new() } else { format!("[tls]\ncertificate = {certificate:?}\nkey = {key:?}\n") };
+        let lmtp = if self.options.lmtp_socket {
+            format!("unix:{}", self.folder.path().join("lmtp").display())
+        } else {
+            "127.0.0.1:0".to_owned()
+        };
+        let tls = if self.options.own_certificate {
+            String::new()
+        } else {
+            format!("[tls]\ncertificate = {certificate:?}\nkey = {key:?}\n")
+        };
         let text = format!(
-            "data = {:?}\n\n[listen]\nimap = [\"127.0.0.1:0\"]\nimaps = [\"127.0.0.1:0\"]\nlmtp = [{lmtp:?}]\nadmin = [\"127.0.0.1:0\"]\n\n{tls}\n{}",
+            "data = {:?}\n{}\n\n[listen]\nimap = [\"127.0.0.1:0\"]\nimaps = [\"127.0.0.1:0\"]\nlmtp = [{lmtp:?}]\nadmin = [\"127.0.0.1:0\"]\n\n{tls}",
             self.data(),
             self.options.settings
         );
@@ -279,7 +294,11 @@ fn expect_greeting(greeting: &Response) -> Result<()> {
 }
 
 /// Copies a stream into the log, and its lines to whoever waits for the start.
-fn follow(stream: impl Read + Send + 'static, log: Arc<Mutex<String>>, lines: Option<mpsc::Sender<String>>) -> thread::JoinHandle<()> {
+fn follow(
+    stream: impl Read + Send + 'static,
+    log: Arc<Mutex<String>>,
+    lines: Option<mpsc::Sender<String>>,
+) -> thread::JoinHandle<()> {
     thread::spawn(move || {
         for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
             let line = String::from_utf8_lossy(&line).into_owned();
@@ -342,7 +361,9 @@ mod tests {
 
     #[test]
     fn start_up_lines_give_the_addresses() {
-        let addresses = read(&["imap 127.0.0.1:1143", "imaps 127.0.0.1:1993", "lmtp unix:/run/l", "admin 127.0.0.1:1080", "ready"]).unwrap();
+        let addresses =
+            read(&["imap 127.0.0.1:1143", "imaps 127.0.0.1:1993", "lmtp unix:/run/l", "admin 127.0.0.1:1080", "ready"])
+                .unwrap();
         assert_eq!(addresses.imap.port(), 1143);
         assert!(matches!(addresses.lmtp, LmtpAddress::Unix(path) if path == Path::new("/run/l")));
     }

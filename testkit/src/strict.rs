@@ -16,8 +16,18 @@ use imap_codec::imap_types::response::{Bye, Code, Response, Status, StatusBody, 
 use imap_codec::{GreetingCodec, ResponseCodec};
 
 /// The response codes with arguments that the parser knows: when it takes one of these for a code that it does not know, the arguments are wrong.
-const CODES: &[&str] =
-    &["APPENDUID", "BADCHARSET", "CAPABILITY", "COPYUID", "HIGHESTMODSEQ", "MODIFIED", "PERMANENTFLAGS", "UIDNEXT", "UIDVALIDITY", "UNSEEN"];
+const CODES: &[&str] = &[
+    "APPENDUID",
+    "BADCHARSET",
+    "CAPABILITY",
+    "COPYUID",
+    "HIGHESTMODSEQ",
+    "MODIFIED",
+    "PERMANENTFLAGS",
+    "UIDNEXT",
+    "UIDVALIDITY",
+    "UNSEEN",
+];
 
 /// Judges the first line of a connection, with its CRLF.
 pub fn check_greeting(line: &[u8]) -> Result<(), String> {
@@ -43,14 +53,18 @@ fn decode(response: &[u8]) -> Result<(), String> {
         Ok(([], decoded)) => check_code(&decoded),
         Ok((rest, _)) => Err(format!("goes on with {}", shown(rest))),
         Err(ResponseDecodeError::Incomplete) => Err("it is incomplete".to_owned()),
-        Err(ResponseDecodeError::LiteralFound { length }) => Err(format!("the literal of {length} octets is not there")),
+        Err(ResponseDecodeError::LiteralFound { length }) => {
+            Err(format!("the literal of {length} octets is not there"))
+        }
         Err(ResponseDecodeError::Failed) => Err("not by the grammar".to_owned()),
     }
 }
 
 fn check_code(response: &Response<'_>) -> Result<(), String> {
     let Response::Status(status) = response else { return Ok(()) };
-    let (Status::Untagged(StatusBody { code, .. }) | Status::Tagged(Tagged { body: StatusBody { code, .. }, .. }) | Status::Bye(Bye { code, .. })) = status;
+    let (Status::Untagged(StatusBody { code, .. })
+    | Status::Tagged(Tagged { body: StatusBody { code, .. }, .. })
+    | Status::Bye(Bye { code, .. })) = status;
     let Some(Code::Other(other)) = code else { return Ok(()) };
     let text = String::from_utf8_lossy(other.inner()).into_owned();
     let name = text.split(' ').next().unwrap_or_default();
@@ -65,8 +79,12 @@ fn check_extended(response: &[u8]) -> Option<Result<(), String>> {
         Err(why) => return Some(Err(why)),
     };
     match items.as_slice() {
-        [number, b"FETCH", list] => reduced(list, is_fetch_exception, |left| [b"* ", *number, b" FETCH (", left, b")\r\n"].concat()),
-        [b"STATUS", name, list] => reduced(list, is_status_exception, |left| [b"* STATUS ", *name, b" (", left, b")\r\n"].concat()),
+        [number, b"FETCH", list] => {
+            reduced(list, is_fetch_exception, |left| [b"* ", *number, b" FETCH (", left, b")\r\n"].concat())
+        }
+        [b"STATUS", name, list] => {
+            reduced(list, is_status_exception, |left| [b"* STATUS ", *name, b" (", left, b")\r\n"].concat())
+        }
         [b"LIST", flags, separator, name, extended] => {
             let plain = [b"* LIST ", *flags, b" ", *separator, b" ", *name, b"\r\n"].concat();
             Some(decode(&plain).and_then(|()| check_list_extended(extended)))
@@ -77,7 +95,11 @@ fn check_extended(response: &[u8]) -> Option<Result<(), String>> {
 }
 
 /// Takes the name-value pairs that are exceptions out of a list, and has the rest judged by the parser.
-fn reduced(list: &[u8], exception: fn(&[u8], &[u8]) -> Option<bool>, rebuilt: impl Fn(&[u8]) -> Vec<u8>) -> Option<Result<(), String>> {
+fn reduced(
+    list: &[u8],
+    exception: fn(&[u8], &[u8]) -> Option<bool>,
+    rebuilt: impl Fn(&[u8]) -> Vec<u8>,
+) -> Option<Result<(), String>> {
     let inner = list.strip_prefix(b"(")?.strip_suffix(b")")?;
     let inner = items(inner).ok()?;
     let (pairs, []) = inner.as_chunks::<2>() else { return Some(Err("a name without a value".to_owned())) };
@@ -118,11 +140,15 @@ fn is_status_exception(name: &[u8], value: &[u8]) -> Option<bool> {
 /// `"(" objectid ")"`, of 1 to 255 characters.
 fn is_object_id(value: &[u8]) -> bool {
     let inner = value.strip_prefix(b"(").and_then(|value| value.strip_suffix(b")"));
-    inner.is_some_and(|id| (1..=255).contains(&id.len()) && id.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')))
+    inner.is_some_and(|id| {
+        (1..=255).contains(&id.len())
+            && id.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+    })
 }
 
 fn is_number(value: &[u8]) -> bool {
-    std::str::from_utf8(value).is_ok_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<u64>().is_ok())
+    std::str::from_utf8(value)
+        .is_ok_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<u64>().is_ok())
 }
 
 fn is_string(value: &[u8]) -> bool {
@@ -136,11 +162,15 @@ fn is_date_time(value: &[u8]) -> bool {
 
 /// `mbox-list-extended = "(" [name SP value *(SP name SP value)] ")"`, of the names that we send.
 fn check_list_extended(list: &[u8]) -> Result<(), String> {
-    let inner = list.strip_prefix(b"(").and_then(|list| list.strip_suffix(b")")).ok_or("the extended data is no list")?;
+    let inner =
+        list.strip_prefix(b"(").and_then(|list| list.strip_suffix(b")")).ok_or("the extended data is no list")?;
     let inner = items(inner)?;
     let (pairs, []) = inner.as_chunks::<2>() else { return Err("an extended item without a value".to_owned()) };
     for [name, value] in pairs {
-        let known = matches!(name.to_ascii_uppercase().as_slice(), b"CHILDINFO" | b"\"CHILDINFO\"" | b"OLDNAME" | b"\"OLDNAME\"");
+        let known = matches!(
+            name.to_ascii_uppercase().as_slice(),
+            b"CHILDINFO" | b"\"CHILDINFO\"" | b"OLDNAME" | b"\"OLDNAME\""
+        );
         if !known || !value.starts_with(b"(") {
             return Err(format!("{} {} is no extended item", shown(name), shown(value)));
         }
@@ -178,7 +208,9 @@ fn check_esearch(mut rest: &[&[u8]]) -> Result<(), String> {
 }
 
 fn is_set(value: &[u8]) -> bool {
-    value.split(|byte| *byte == b',').all(|range| range.splitn(2, |byte| *byte == b':').all(|end| is_number(end) && end != b"0"))
+    value
+        .split(|byte| *byte == b',')
+        .all(|range| range.splitn(2, |byte| *byte == b':').all(|end| is_number(end) && end != b"0"))
 }
 
 /// Splits at single spaces, outside of quoted strings, literals, parentheses and brackets.
@@ -194,8 +226,10 @@ fn items(line: &[u8]) -> Result<Vec<&[u8]>, String> {
                 at += 1;
             }
             b'{' => {
-                let end = line[at..].windows(2).position(|pair| pair == b"\r\n").ok_or("a brace that begins no literal")?;
-                let size = crate::response::literal_size(&line[at..at + end]).ok_or("a brace that begins no literal")?;
+                let end =
+                    line[at..].windows(2).position(|pair| pair == b"\r\n").ok_or("a brace that begins no literal")?;
+                let size =
+                    crate::response::literal_size(&line[at..at + end]).ok_or("a brace that begins no literal")?;
                 at += end + 2 + size;
             }
             b'(' | b'[' => (depth, at) = (depth + 1, at + 1),
