@@ -1,1 +1,120 @@
-//! The log seam: the trait, and the suite that every engine passes.
+//! The seam that makes one machine or many: an ordered, durable sequence of records for each shard.
+//!
+//! Nothing above it sees an engine's types; only the binary and the tests name an engine. Every engine passes [`suite`].
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use paquebot_model::{Record, RecordError};
+use paquebot_store::{Location, StagedBlob, Tail};
+use paquebot_types::{BlobHash, Sequence, ShardId};
+use tokio::sync::mpsc;
+
+pub mod suite;
+
+/// A future of a trait object.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A message body that a record brings.
+#[derive(Debug, Clone)]
+pub enum Body {
+    /// Not on disk yet: the engine makes it durable before the record, or with it.
+    Bytes { hash: BlobHash, bytes: Bytes },
+    /// On this machine's disk already, in a pack of its own: a large one, that was streamed there. It becomes part of the store with the record.
+    Staged(Arc<StagedBlob>),
+}
+
+impl Body {
+    pub fn hash(&self) -> BlobHash {
+        match self {
+            Self::Bytes { hash, .. } => *hash,
+            Self::Staged(blob) => blob.hash(),
+        }
+    }
+
+    /// Octets that the engine has yet to write.
+    pub fn unwritten_bytes(&self) -> usize {
+        match self {
+            Self::Bytes { bytes, .. } => bytes.len(),
+            Self::Staged(_) => 0,
+        }
+    }
+}
+
+/// A record at its place in the log.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    pub shard: ShardId,
+    pub sequence: Sequence,
+    pub record: Record,
+    /// Where this machine has the bodies that came with the record. Those that it lacks are fetched from elsewhere.
+    pub bodies: Arc<[(BlobHash, Location)]>,
+}
+
+/// The records of a store's tail, decoded.
+pub fn entries(tail: Tail) -> Result<Vec<Entry>, RecordError> {
+    let mut entries = Vec::new();
+    for group in tail.groups {
+        let bodies: Arc<[_]> = group.bodies.into();
+        for record in group.records {
+            let (shard, sequence) = (record.shard, record.sequence);
+            entries.push(Entry { shard, sequence, record: Record::decode(&record.bytes)?, bodies: bodies.clone() });
+        }
+    }
+    Ok(entries)
+}
+
+/// Where a log puts the records of the shards that are followed. The receiver's slowness slows the log.
+pub type Feed = mpsc::Sender<Fed>;
+
+/// What comes out of a [`Feed`].
+#[derive(Debug)]
+pub enum Fed {
+    Entries(Vec<Entry>),
+    /// The log cannot go on for this shard.
+    Failed(ShardId, LogError),
+}
+
+/// Why a record was not appended.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum AppendError {
+    /// Not appended, and never will be: there is no room.
+    #[error("the disk is full")]
+    Full,
+    /// Not appended, and never will be.
+    #[error("the log cannot take changes now: {0}")]
+    Unavailable(String),
+    /// Nobody can tell whether it was appended. Its proposer must not say that it was not.
+    #[error("the outcome of the change is unknown: {0}")]
+    Unknown(String),
+}
+
+/// Why a log cannot be read.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum LogError {
+    #[error("shard {0}: the records that were asked for have been trimmed; the shard must be copied from a peer")]
+    Trimmed(ShardId),
+    #[error("the log cannot be read: {0}")]
+    Unavailable(String),
+    #[error("the log holds a record that cannot be read: {0}")]
+    Damaged(String),
+}
+
+/// An ordered, durable sequence of records for each shard.
+pub trait Log: Send + Sync {
+    /// Appends one record with the bodies that it names; resolves when it is durable. Retrying with the same record id is safe: it is one
+    /// record.
+    fn append(&self, shard: ShardId, record: Record, bodies: Vec<Body>)
+    -> BoxFuture<'_, Result<Sequence, AppendError>>;
+
+    /// Feeds the records after `after`, in order, without gaps and without end, until the feed's receiver is dropped.
+    fn follow(&self, shard: ShardId, after: Sequence, feed: Feed) -> BoxFuture<'_, Result<(), LogError>>;
+
+    /// The last durable sequence: what a reader must reach to miss nothing that was acknowledged.
+    fn last(&self, shard: ShardId) -> BoxFuture<'_, Result<Sequence, LogError>>;
+
+    /// Forgets records up to and including `upto`, which every member has applied durably.
+    fn trim(&self, shard: ShardId, upto: Sequence) -> BoxFuture<'_, Result<(), LogError>>;
+}

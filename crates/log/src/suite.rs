@@ -1,0 +1,80 @@
+//! What every engine must pass. A test of an engine calls [`run`] with a log that has no records.
+
+use std::sync::Arc;
+
+use paquebot_model::{Op, Record, RecordId};
+use paquebot_types::{Sequence, ShardId};
+use tokio::sync::mpsc;
+
+use crate::{Fed, Log};
+
+/// A record that tells its number.
+pub fn numbered(number: u64) -> Record {
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&number.to_be_bytes());
+    let op = Op::RemoveLogin { name: format!("record {number}") };
+    Record { id: RecordId(id), after: Sequence::ZERO, time_ms: number, node: "suite".into(), ops: vec![op] }
+}
+
+/// Appends from several tasks and reads from several places: one order, no gap, nothing twice, nothing acknowledged missing.
+///
+/// # Panics
+/// When the engine breaks a promise of [`Log`].
+pub async fn run(log: Arc<dyn Log>) {
+    let (one, other) = (ShardId(3), ShardId(4));
+    assert_eq!(log.last(one).await.expect("last of an empty log"), Sequence::ZERO);
+
+    let early = follow(&*log, one, Sequence::ZERO).await;
+    let appenders: Vec<_> = (0..8u64)
+        .map(|task| {
+            let log = log.clone();
+            tokio::spawn(async move {
+                let mut acknowledged = Vec::new();
+                for n in 0..25 {
+                    let shard = if n % 5 == 4 { other } else { one };
+                    let record = numbered(task * 1000 + n);
+                    let sequence = log.append(shard, record.clone(), Vec::new()).await.expect("append");
+                    acknowledged.push((shard, sequence, record));
+                }
+                acknowledged
+            })
+        })
+        .collect();
+    let mut acknowledged = Vec::new();
+    for appender in appenders {
+        let own = appender.await.expect("an appender ends");
+        let of_one: Vec<_> = own.iter().filter(|(shard, ..)| *shard == one).map(|(_, sequence, _)| *sequence).collect();
+        assert!(of_one.is_sorted(), "a later append has a later sequence");
+        acknowledged.extend(own);
+    }
+
+    let seen = collect(early, 8 * 20).await;
+    for (shard, sequence, record) in acknowledged.iter().filter(|(shard, ..)| *shard == one) {
+        assert!(seen.iter().any(|(at, found)| at == sequence && found == record), "{shard} {sequence} is missing");
+    }
+    let last = log.last(one).await.expect("last");
+    assert_eq!(seen.last().map(|(sequence, _)| *sequence), Some(last));
+
+    let middle = seen[seen.len() / 2].0;
+    let late = collect(follow(&*log, one, middle).await, seen.len() - seen.len() / 2 - 1).await;
+    assert_eq!(late, seen[seen.len() / 2 + 1..], "a late reader sees the same records");
+}
+
+async fn follow(log: &dyn Log, shard: ShardId, after: Sequence) -> mpsc::Receiver<Fed> {
+    let (feed, entries) = mpsc::channel(1024);
+    log.follow(shard, after, feed).await.expect("follow");
+    entries
+}
+
+/// The next `count` records, which must ascend.
+async fn collect(mut entries: mpsc::Receiver<Fed>, count: usize) -> Vec<(Sequence, Record)> {
+    let mut seen: Vec<(Sequence, Record)> = Vec::new();
+    while seen.len() < count {
+        match entries.recv().await.expect("the feed goes on") {
+            Fed::Entries(entries) => seen.extend(entries.into_iter().map(|entry| (entry.sequence, entry.record))),
+            Fed::Failed(shard, error) => panic!("shard {shard}: {error}"),
+        }
+    }
+    assert!(seen.is_sorted_by(|a, b| a.0 < b.0), "records come once and in order");
+    seen
+}
