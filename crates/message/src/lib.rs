@@ -13,24 +13,38 @@
 //! ```
 
 pub mod address;
+pub mod casemap;
 pub mod charset;
 pub mod content;
 pub mod encoded_word;
 pub mod header;
 pub mod limits;
+pub mod search;
+pub mod thread;
 pub mod transfer;
 
 mod bodystructure;
+mod date;
 mod envelope;
+mod html;
+mod message_id;
+mod preview;
 mod section;
 mod splitter;
 mod structure;
+mod subject;
+mod summary;
 mod wire;
 
 pub use bodystructure::{BodyStructure, body_structure};
 pub use content::Encoding;
+pub use date::{SentDate, parse_date};
 pub use envelope::write_envelope;
+pub use message_id::{MessageIdHash, MessageIds, message_ids, read_message_ids};
+pub use preview::preview;
 pub use section::{FieldSelector, PartEntry, SectionText, Selection, resolve, resolve_binary, select_fields};
 pub use splitter::{Splitter, parse};
 pub use structure::{Part, PartIndex, PartKind, Structure};
+pub use subject::{BaseSubject, base_subject};
+pub use summary::{SummaryError, SummaryRef, summarise};
 pub use wire::Form;
