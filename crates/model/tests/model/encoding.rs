@@ -1,1 +1,216 @@
+//! Golden bytes of version 1: a new binary reads every older record and row.
 
+use std::fmt::{Debug, Write};
+
+use paquebot_model::{
+    Account, Blob, FlagAction, FlagChange, Login, Mailbox, Message, NewMessage, Op, Page, Record, RecordError,
+    RecordId, Row, Tombstone,
+};
+use paquebot_types::{
+    AccountId, BlobHash, BlobId, Flags, InternalDate, Keyword, MailboxId, ModSeq, Sequence, ShardId, SpecialUse,
+    ThreadId, Uid, UidRange, UidSet, UidValidity,
+};
+
+use crate::shard::name;
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
+}
+
+fn bytes(hex: &str) -> Vec<u8> {
+    let digits: Vec<u8> = hex.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    digits.chunks(2).map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap()).collect()
+}
+
+fn uid(n: u32) -> Uid {
+    Uid::new(n).unwrap()
+}
+
+fn uid_set() -> UidSet {
+    UidSet::from_ranges(vec![UidRange::new(uid(1), uid(3)), UidRange::new(uid(300), uid(300))])
+}
+
+fn keyword() -> Keyword {
+    Keyword::new("$Forwarded").unwrap()
+}
+
+/// Every op, in the order in which they were added.
+fn ops() -> Vec<Op> {
+    let (account, mailbox) = (AccountId::new(2).unwrap(), MailboxId::new(3).unwrap());
+    let (from, to) = (mailbox, MailboxId::new(300).unwrap());
+    let message = NewMessage {
+        body: BlobHash([0xb0; 32]),
+        size: 6000,
+        thread: Some(ThreadId([0x7d; 16])),
+        summary: b"sum".to_vec(),
+        flags: Flags::SEEN.union(Flags::DRAFT),
+        keywords: vec![keyword()],
+        internal_date: InternalDate::new(1_700_000_000, -90),
+    };
+    let change =
+        |action| FlagChange { action, flags: Flags::FLAGGED.union(Flags::ANSWERED), keywords: vec![keyword()] };
+    let store = |action, unchanged_since| Op::Store {
+        account,
+        mailbox,
+        uids: uid_set(),
+        change: change(action),
+        unchanged_since,
+    };
+    vec![
+        Op::AddLogin { name: "anna".into(), shard: ShardId(1), credentials: Some("hash".into()) },
+        Op::SetCredentials { name: "anna".into(), credentials: None },
+        Op::RemoveLogin { name: "anna".into() },
+        Op::AddAccount { account, name: "anna".into(), mailboxes: vec![(name("Sent"), Some(SpecialUse::Sent))] },
+        Op::RemoveAccount { account },
+        Op::Create { account, name: name("a/b"), special_use: vec![SpecialUse::All, SpecialUse::Important] },
+        Op::Delete { account, name: name("a") },
+        Op::Rename { account, from: name("a"), to: name("März") },
+        Op::Subscribe { account, name: name("INBOX") },
+        Op::Unsubscribe { account, name: name("a") },
+        Op::Append { account, mailbox, messages: vec![message] },
+        store(FlagAction::Add, None),
+        store(FlagAction::Remove, Some(ModSeq(300))),
+        store(FlagAction::Replace, None),
+        Op::Expunge { account, mailbox, uids: uid_set() },
+        Op::Copy { account, from, uids: UidSet::all(), to },
+        Op::Move { account, from, uids: UidSet::new(), to },
+        Op::ClaimRecent { account, mailbox, below: 4 },
+        Op::Undelete { account, mailbox, since_ms: 1_700_000_000_000 },
+        Op::UndeleteMailbox { account, mailbox, name: name("a") },
+        Op::Purge { account, before_ms: 1_700_000_000_000 },
+        Op::Collect { account, blobs: vec![BlobId::MIN, BlobId::MAX] },
+    ]
+}
+
+fn record() -> Record {
+    let id = RecordId(std::array::from_fn(|n| n as u8));
+    Record { id, after: Sequence(300), time_ms: 1_700_000_000_000, node: "a".into(), ops: ops() }
+}
+
+fn page() -> Page {
+    let mut first = Message::new(uid(65), BlobId::new(9).unwrap(), 6000, InternalDate::new(1_700_000_000, -90), 1);
+    (first.modseq, first.flags) = (ModSeq(300), Flags::SEEN.union(Flags::DELETED));
+    first.set_keywords(1 << 127 | 1);
+    let mut second = Message::new(uid(127), BlobId::MIN, u32::MAX, InternalDate::utc(-1), i64::MAX);
+    second.modseq = ModSeq(2);
+    Page { messages: vec![first, second] }
+}
+
+const RECORD: &str = "\
+    01000102030405060708090a0b0c0d0e0fac0280d095ffbc310161160004616e6e61010104686173680104616e6e61000204616e6e6103
+    0204616e6e61010453656e7401050402050203612f620200070602016107020161054dc3a4727a080205494e424f58090201610a020301
+    b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0f02e017d7d7d7d7d7d7d7d7d7d7d7d7d7d7d7d0373756d
+    11010a24466f7277617264656480c49fd50cb3010b0203020103ac02ac020006010a24466f72776172646564000b0203020103ac02ac02
+    0106010a24466f7277617264656401ac020b0203020103ac02ac020206010a24466f72776172646564000c0203020103ac02ac020d0203
+    0101ffffffff0fac020e020300ac020f02030410020380d095ffbc311102030161120280d095ffbc3113020201ffffffffffffffffff01";
+
+#[test]
+fn a_record_of_version_1_is_read_and_written() {
+    assert_eq!(hex(&record().encode()), hex(&bytes(RECORD)));
+    assert_eq!(Record::decode(&bytes(RECORD)), Ok(record()));
+}
+
+#[test]
+fn a_record_that_is_cut_longer_or_newer_is_an_error() {
+    let whole = record().encode();
+    for cut in 0..whole.len() {
+        assert_eq!(Record::decode(&whole[..cut]), Err(RecordError::Damaged), "cut at {cut}");
+    }
+    assert_eq!(Record::decode(&[whole.as_slice(), &[0]].concat()), Err(RecordError::Damaged));
+    assert_eq!(Record::decode(&[&[2], &whole[1..]].concat()), Err(RecordError::NewerVersion(2)));
+    assert_eq!(Record::decode(&[&[0], &whole[1..]].concat()), Err(RecordError::Damaged));
+}
+
+#[test]
+fn a_page_of_version_1_is_read_and_written() {
+    let golden = "010241d8041280c49fd50cb301fdc39fd50cf02e09818080808080808080808080808080808080023ed3040f81c49fd50c00ffffffffffffffffff01ffffffff0f0000";
+    assert_eq!(hex(&page().encode()), golden);
+    assert_eq!(Page::decode(&bytes(golden)), Some(page()));
+}
+
+#[test]
+fn a_blob_of_version_1_is_read_and_written() {
+    let golden = "01b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0f02e017d7d7d7d7d7d7d7d7d7d7d7d7d7d7d7d73756d6d617279";
+    let blob = Blob { hash: BlobHash([0xb0; 32]), size: 6000, thread: Some(ThreadId([0x7d; 16])), summary: b"summary" };
+    assert_eq!(hex(&blob.encode()), golden);
+    assert_eq!(Blob::decode(&bytes(golden)), Some(blob));
+}
+
+fn golden_row<T: Row + PartialEq + Debug>(row: &T, golden: &str) {
+    assert_eq!(hex(&row.encode()), golden);
+    assert_eq!(T::decode(&bytes(golden)).as_ref(), Some(row));
+    assert_eq!(T::decode(&[bytes(golden), vec![0]].concat()), None);
+}
+
+#[test]
+fn rows_of_version_1_are_read_and_written() {
+    let login = Login {
+        name: "anna".into(),
+        account: AccountId::new(2).unwrap(),
+        shard: ShardId(1),
+        credentials: Some("hash".into()),
+        removed: false,
+        created_ms: 1_700_000_000_000,
+    };
+    golden_row(&login, "0104616e6e6102010104686173680080d095ffbc31");
+    let account = Account {
+        name: "anna".into(),
+        created_ms: 1_700_000_000_000,
+        last_mailbox: 3,
+        last_blob: 300,
+        last_uid_validity: 1_700_000_002,
+        mailboxes: 2,
+    };
+    golden_row(&account, "0104616e6e6180d095ffbc3103ac0282e2cfaa0602");
+    let mailbox = Mailbox {
+        id: MailboxId::new(3).unwrap(),
+        name: name("a/b"),
+        uid_validity: UidValidity::new(1_700_000_002).unwrap(),
+        uid_next: Some(uid(128)),
+        highest_modseq: ModSeq(300),
+        messages: 2,
+        unseen: 1,
+        deleted: 1,
+        size: 1 << 40,
+        recent_from: 127,
+        special_use: vec![SpecialUse::Junk],
+        keywords: vec![keyword()],
+        created_ms: 1_700_000_000_000,
+        deleted_ms: Some(1_700_000_000_001),
+    };
+    golden_row(
+        &mailbox,
+        "010303612f6282e2cfaa06018001ac020201018080808080207f0104010a24466f7277617264656480d095ffbc310181d095ffbc31",
+    );
+    let tombstone = Tombstone { time_ms: 1_700_000_000_000, uids: uid_set(), messages: vec![page().encode()] };
+    golden_row(
+        &tombstone,
+        "0180d095ffbc31020103ac02ac020143010241d8041280c49fd50cb301fdc39fd50cf02e09818080808080808080808080808080808080023ed3040f81c49fd50c00ffffffffffffffffff01ffffffff0f0000",
+    );
+}
+
+#[test]
+fn keys_are_what_they_were() {
+    use paquebot_model::key;
+    let (account, mailbox) = (AccountId::new(2).unwrap(), MailboxId::new(3).unwrap());
+    let cases = [
+        (key::login("anna"), "4c616e6e61"),
+        (key::last_account(), "6c"),
+        (key::recent_id(&[7; 16]), "5207070707070707070707070707070707"),
+        (key::recent_sequence(Sequence(300)), "72000000000000012c"),
+        (key::removed_account(account), "6100000002"),
+        (key::account(account), "410000000200"),
+        (key::blob(account, BlobId::new(300).unwrap()), "410000000242000000000000012c"),
+        (key::mailbox(account, mailbox), "41000000024d00000003"),
+        (key::name(account, &name("März")), "41000000024e4dc3a4727a"),
+        (key::page(account, mailbox, 300), "410000000250000000030000012c"),
+        (key::subscription(account, &name("a")), "41000000025361"),
+        (key::tombstone(account, mailbox, ModSeq(300)), "41000000025400000003000000000000012c"),
+    ];
+    for (key, golden) in cases {
+        assert_eq!(hex(&key), golden);
+    }
+}

@@ -44,7 +44,7 @@ impl Generator {
     /// The next op, with the shard as it is before it.
     pub fn op(&mut self, shard: &Shard, time_ms: u64) -> Op {
         let account = AccountId::new(1 + self.below(3) as u32).unwrap();
-        if !shard.accounts.contains_key(&account) && !self.one_in(4) {
+        if !shard.accounts.contains_key(&account) && self.one_in(2) {
             return self.add_account(account);
         }
         match self.below(100) {
@@ -96,7 +96,7 @@ impl Generator {
             90..92 => Op::UndeleteMailbox { account, mailbox: self.deleted_mailbox(shard, account), name: self.name() },
             92..94 => Op::Purge { account, before_ms: time_ms.saturating_sub(self.below(60_000)) },
             94..96 => Op::Collect { account, blobs: unnamed_blobs(shard, account) },
-            96 if self.one_in(8) => Op::RemoveAccount { account },
+            96 if self.one_in(4) => Op::RemoveAccount { account },
             96 => self.add_account(account),
             97 => Op::AddLogin {
                 name: self.login(),
@@ -118,7 +118,7 @@ impl Generator {
     }
 
     fn name(&mut self) -> MailboxName {
-        if self.one_in(40) {
+        if self.one_in(20) {
             // What lies below a mailbox of this name has no room for a longer one.
             return MailboxName::new(&vec!["x".repeat(14); 64].join("/")).unwrap();
         }
@@ -168,7 +168,8 @@ impl Generator {
     }
 
     fn keywords(&mut self) -> Vec<Keyword> {
-        let words = (0..self.below(3)).map(|_| match self.below(3) {
+        let count = if self.one_in(12) { 60 } else { self.below(3) };
+        let words = (0..count).map(|_| match self.below(3) {
             0 => format!("word{}", self.below(200)),
             1 => "$Forwarded".into(),
             _ => "$FORWARDED".into(),
