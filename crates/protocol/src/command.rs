@@ -30,7 +30,8 @@ pub use status::{Status, StatusItem};
 pub use store::{Store, StoreAction};
 pub use thread::{Thread, ThreadAlgorithm};
 
-use crate::{Mailbox, MessageSet, SyntaxError, Tag};
+use crate::parser::{Parsed, Parser, Stop};
+use crate::{Fault, Mailbox, MessageSet, NumberKind, SyntaxError, Tag};
 
 /// A command with its tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -171,6 +172,137 @@ impl Command {
 /// the command's end; bare LF after a literal's announcement; empty flag lists and `ID ()`; a day of one digit without its leading space
 /// in APPEND's date. Everything else is by the grammar of RFC 9051 and the extensions, the older one of RFC 3501 included.
 pub fn parse(bytes: &[u8], context: &ParseContext) -> Result<Tagged, SyntaxError> {
-    let _ = (bytes, context);
-    Err(SyntaxError { tag: None, command: None, at: 0, fault: crate::Fault::UnknownCommand })
+    let mut parser = Parser::new(bytes, context);
+    let tag = parse_tag(&mut parser)?;
+    let at = parser.at();
+    let word = parser.word();
+    let (name, kind) = if word.as_str() == "UID" {
+        match parser.space() {
+            Ok(()) => (parser.word(), NumberKind::Uid),
+            Err(stop) => return Err(syntax_error(Some(tag), Some("UID"), stop)),
+        }
+    } else {
+        (word, NumberKind::SeqNum)
+    };
+    let Some((name, arguments)) = arguments_of(name.as_str(), kind) else {
+        return Err(syntax_error(Some(tag), None, Stop { at, fault: Fault::UnknownCommand }));
+    };
+    match arguments(&mut parser, kind).and_then(|command| parser.end().map(|()| command)) {
+        Ok(command) => Ok(Tagged { tag, command }),
+        Err(stop) => Err(syntax_error(Some(tag), Some(name), stop)),
+    }
+}
+
+type Arguments = fn(&mut Parser<'_>, NumberKind) -> Parsed<Command>;
+
+/// The command of this name and how the rest of it is read; with UID before it only what has such a form.
+fn arguments_of(name: &str, kind: NumberKind) -> Option<(&'static str, Arguments)> {
+    let numbered: Option<(&'static str, Arguments)> = match name {
+        "FETCH" => Some(("FETCH", fetch::parse)),
+        "STORE" => Some(("STORE", store::parse)),
+        "SEARCH" => Some(("SEARCH", search::parse)),
+        "COPY" => Some(("COPY", |parser, kind| copy::parse(parser, kind).map(Command::Copy))),
+        "MOVE" => Some(("MOVE", |parser, kind| copy::parse(parser, kind).map(Command::Move))),
+        "EXPUNGE" => Some(("EXPUNGE", expunge)),
+        "SORT" => Some(("SORT", sort::parse)),
+        "THREAD" => Some(("THREAD", thread::parse)),
+        _ => None,
+    };
+    if numbered.is_some() || kind == NumberKind::Uid {
+        return numbered;
+    }
+    Some(match name {
+        "NOOP" => ("NOOP", |_, _| Ok(Command::Noop)),
+        "IDLE" => ("IDLE", |_, _| Ok(Command::Idle)),
+        "SELECT" => ("SELECT", |parser, _| select::parse(parser, Access::ReadWrite)),
+        "EXAMINE" => ("EXAMINE", |parser, _| select::parse(parser, Access::ReadOnly)),
+        "STATUS" => ("STATUS", |parser, _| status::parse(parser)),
+        "LIST" => ("LIST", |parser, _| list::parse(parser, ListKind::List)),
+        "LSUB" => ("LSUB", |parser, _| list::parse(parser, ListKind::Lsub)),
+        "XLIST" => ("XLIST", |parser, _| list::parse(parser, ListKind::Xlist)),
+        "CAPABILITY" => ("CAPABILITY", |_, _| Ok(Command::Capability)),
+        "LOGOUT" => ("LOGOUT", |_, _| Ok(Command::Logout)),
+        "LOGIN" => ("LOGIN", |parser, _| login::parse(parser)),
+        "AUTHENTICATE" => ("AUTHENTICATE", |parser, _| authenticate::parse(parser)),
+        "STARTTLS" => ("STARTTLS", |_, _| Ok(Command::StartTls)),
+        "ID" => ("ID", |parser, _| id::parse(parser)),
+        "ENABLE" => ("ENABLE", |parser, _| enable(parser)),
+        "CREATE" => ("CREATE", |parser, _| create::parse(parser)),
+        "DELETE" => ("DELETE", |parser, _| mailbox(parser).map(Command::Delete)),
+        "RENAME" => ("RENAME", |parser, _| Ok(Command::Rename { from: mailbox(parser)?, to: mailbox(parser)? })),
+        "SUBSCRIBE" => ("SUBSCRIBE", |parser, _| mailbox(parser).map(Command::Subscribe)),
+        "UNSUBSCRIBE" => ("UNSUBSCRIBE", |parser, _| mailbox(parser).map(Command::Unsubscribe)),
+        "NAMESPACE" => ("NAMESPACE", |_, _| Ok(Command::Namespace)),
+        "CHECK" => ("CHECK", |_, _| Ok(Command::Check)),
+        "CLOSE" => ("CLOSE", |_, _| Ok(Command::Close)),
+        "UNSELECT" => ("UNSELECT", |_, _| Ok(Command::Unselect)),
+        "COMPRESS" => ("COMPRESS", |parser, _| compress(parser)),
+        "UNAUTHENTICATE" => ("UNAUTHENTICATE", |_, _| Ok(Command::Unauthenticate)),
+        // Its messages are announced to the session before a command is whole: one that comes here has none.
+        "APPEND" => ("APPEND", |parser, _| match append::head_after_name(parser) {
+            Ok(_) => parser.expected("a message"),
+            Err(stop) => Err(stop),
+        }),
+        _ => return None,
+    })
+}
+
+/// `SP mailbox`
+fn mailbox(parser: &mut Parser<'_>) -> Parsed<Mailbox> {
+    parser.space()?;
+    parser.mailbox()
+}
+
+/// `"EXPUNGE"` or `"UID EXPUNGE" SP sequence-set`
+fn expunge(parser: &mut Parser<'_>, kind: NumberKind) -> Parsed<Command> {
+    if kind == NumberKind::SeqNum {
+        return Ok(Command::Expunge(None));
+    }
+    parser.space()?;
+    parser.message_set().map(|uids| Command::Expunge(Some(uids)))
+}
+
+/// `enable = "ENABLE" 1*(SP capability)`
+fn enable(parser: &mut Parser<'_>) -> Parsed<Command> {
+    parser.space()?;
+    let max = parser.context.list_elements_max;
+    let mut names = Vec::new();
+    for _ in 0..max {
+        names.push(parser.atom("a capability")?.to_ascii_uppercase());
+        if !parser.skip_space() {
+            return Ok(Command::Enable(names));
+        }
+    }
+    parser.too_many("capabilities", max)
+}
+
+/// `compress = "COMPRESS" SP algorithm`, of which there is one.
+fn compress(parser: &mut Parser<'_>) -> Parsed<Command> {
+    parser.space()?;
+    let start = parser.at();
+    match parser.word().as_str() {
+        "DEFLATE" => Ok(Command::Compress),
+        _ => Parser::expected_at(start, "DEFLATE"),
+    }
+}
+
+/// `tag SP`
+fn parse_tag(parser: &mut Parser<'_>) -> Result<Tag, SyntaxError> {
+    let tag = Tag::new(parser.take_while(Tag::takes));
+    if tag.is_none() {
+        return Err(syntax_error(None, None, Stop { at: parser.at(), fault: Fault::Expected("a tag") }));
+    }
+    match (tag, parser.peek()) {
+        (Some(tag), Some(b' ')) => {
+            parser.skip_byte(b' ');
+            Ok(tag)
+        }
+        (tag, None) => Err(syntax_error(tag, None, Stop { at: parser.at(), fault: Fault::Expected("a command") })),
+        // The tag goes on with what cannot be in one.
+        (_, Some(_)) => Err(syntax_error(None, None, Stop { at: parser.at(), fault: Fault::Expected("a space") })),
+    }
+}
+
+fn syntax_error(tag: Option<Tag>, command: Option<&'static str>, stop: Stop) -> SyntaxError {
+    SyntaxError { tag, command, at: stop.at, fault: stop.fault }
 }

@@ -303,9 +303,7 @@ impl Framer {
         }
         let line_end = memchr::memchr(b'\n', input);
         let taken = take(input, line_end.map_or(input.len(), |at| at + 1));
-        // A CR at the end of the input may be half of the line's end.
-        let end_bytes = if taken.ends_with(b"\r") { 1 } else { taken.len() - without_line_end(taken).len() };
-        let line_bytes = (self.buffer.len() - self.line_start + taken.len()).saturating_sub(end_bytes);
+        let line_bytes = self.line_bytes_with(taken);
         if self.text_bytes.saturating_add(line_bytes) > self.limits.line_bytes {
             return self.line_too_long(taken, line_end.is_some());
         }
@@ -532,7 +530,7 @@ impl Framer {
     fn raw_line<'a>(&mut self, input: &mut &'a [u8]) -> Step<'a> {
         let line_end = memchr::memchr(b'\n', input);
         let taken = take(input, line_end.map_or(input.len(), |at| at + 1));
-        if self.buffer.len() + without_line_end(taken).len() > self.limits.line_bytes {
+        if self.line_bytes_with(taken) > self.limits.line_bytes {
             return self.fatal(FatalError::LineTooLong { max: self.limits.line_bytes });
         }
         if line_end.is_some() && self.buffer.is_empty() {
@@ -546,6 +544,18 @@ impl Framer {
         self.cut_line_end();
         self.reset_counts();
         Step::Buffered(|line| Event::Line(line))
+    }
+
+    /// How long the current line is with what was taken now, not counting its end. A CR at the end may be half of that.
+    fn line_bytes_with(&self, taken: &[u8]) -> usize {
+        let before = self.buffer.get(self.line_start..).unwrap_or_default();
+        let end_bytes = match taken {
+            [.., b'\r', b'\n'] => 2,
+            [b'\n'] if before.ends_with(b"\r") => 2,
+            [.., b'\r' | b'\n'] => 1,
+            _ => 0,
+        };
+        (before.len() + taken.len()).saturating_sub(end_bytes)
     }
 
     fn cut_line_end(&mut self) {

@@ -22,6 +22,7 @@ mod error;
 mod frame;
 mod list_pattern;
 mod mailbox;
+mod parser;
 pub mod response;
 mod section;
 mod sequence_set;

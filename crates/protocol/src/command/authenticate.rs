@@ -1,6 +1,11 @@
 //! AUTHENTICATE (RFC 9051, 6.2.2) with SASL-IR (RFC 4959).
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::Command;
 use crate::command::Password;
+use crate::parser::{Parsed, Parser};
 
 /// AUTHENTICATE with an initial response where there was one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,12 +27,31 @@ pub enum SaslLine {
 
 /// Parses the line that answers a challenge; `None` for what is neither base64 nor `*`, which is answered with BAD.
 pub fn parse_sasl_line(line: &[u8]) -> Option<SaslLine> {
-    use base64::Engine as _;
-    match line {
-        b"*" => Some(SaslLine::Cancel),
-        _ => base64::engine::general_purpose::STANDARD
-            .decode(line)
-            .ok()
-            .map(|bytes| SaslLine::Response(Password::new(bytes))),
+    if line == b"*" { Some(SaslLine::Cancel) } else { decode(line).map(SaslLine::Response) }
+}
+
+/// `authenticate = "AUTHENTICATE" SP auth-type [SP initial-resp]`
+pub(super) fn parse(parser: &mut Parser<'_>) -> Parsed<Command> {
+    parser.space()?;
+    let mechanism = parser.atom("a SASL mechanism")?.to_ascii_uppercase();
+    let initial = match parser.skip_space() {
+        true => Some(initial_response(parser)?),
+        false => None,
+    };
+    Ok(Command::Authenticate(Authenticate { mechanism, initial }))
+}
+
+/// `initial-resp = base64 / "="`: the equals sign is an empty response (RFC 4959, 3).
+fn initial_response(parser: &mut Parser<'_>) -> Parsed<Password> {
+    let start = parser.at();
+    let text = parser.take_while(|byte| byte != b' ');
+    match text {
+        b"=" => Ok(Password::new(Vec::new())),
+        b"" => parser.expected("an initial response"),
+        _ => decode(text).map_or_else(|| Parser::expected_at(start, "base64"), Ok),
     }
+}
+
+fn decode(base64: &[u8]) -> Option<Password> {
+    STANDARD.decode(base64).ok().map(Password::new)
 }

@@ -1,5 +1,8 @@
 //! ID (RFC 2971).
 
+use crate::Command;
+use crate::parser::{Parsed, Parser};
+
 /// The most fields that a client may name (RFC 2971, 3.3).
 pub const ID_PAIRS_MAX: usize = 30;
 /// The longest field name, in octets.
@@ -9,3 +12,30 @@ pub const ID_VALUE_BYTES_MAX: usize = 1024;
 
 /// A field and its value, `None` for NIL. What is not UTF-8 was replaced by U+FFFD; control characters are the reader's to escape.
 pub type IdPair = (String, Option<String>);
+
+/// `id = "ID" SP (nil / "(" [string SP nstring *(SP string SP nstring)] ")")`
+pub(super) fn parse(parser: &mut Parser<'_>) -> Parsed<Command> {
+    parser.space()?;
+    if parser.skip_bytes(b"NIL") {
+        return Ok(Command::Id(None));
+    }
+    let mut pairs = Vec::new();
+    parser.list_or_empty(|parser| {
+        if pairs.len() == ID_PAIRS_MAX {
+            return parser.too_many("fields", ID_PAIRS_MAX);
+        }
+        let name = parser.string("a field name")?;
+        if name.len() > ID_KEY_BYTES_MAX {
+            return parser.too_many("octets of a field name", ID_KEY_BYTES_MAX);
+        }
+        parser.space()?;
+        let value = parser.nstring("a value or NIL")?;
+        if value.as_ref().is_some_and(|value| value.len() > ID_VALUE_BYTES_MAX) {
+            return parser.too_many("octets of a value", ID_VALUE_BYTES_MAX);
+        }
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        pairs.push((text(&name), value.map(|value| text(&value))));
+        Ok(())
+    })?;
+    Ok(Command::Id(Some(pairs)))
+}

@@ -1,6 +1,8 @@
 //! LIST (RFC 9051, 6.3.9: LIST-EXTENDED, RFC 5258; LIST-STATUS, RFC 5819; SPECIAL-USE, RFC 6154), LSUB and XLIST.
 
-use crate::{ListPattern, StatusItem};
+use super::status::status_items;
+use crate::parser::{Parsed, Parser};
+use crate::{Command, ListPattern, StatusItem};
 
 /// LIST, LSUB or XLIST.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,4 +45,91 @@ pub struct ListReturn {
     pub special_use: bool,
     /// A STATUS response for each selectable mailbox, with these items; empty if not asked for.
     pub status: Vec<StatusItem>,
+}
+
+impl ListSelection {
+    /// `"(" [list-select-opts] ")"`
+    fn parse(parser: &mut Parser<'_>) -> Parsed<Self> {
+        let start = parser.at();
+        let mut selection = Self::default();
+        parser.list_or_empty(|parser| {
+            let start = parser.at();
+            match parser.word().as_str() {
+                "SUBSCRIBED" => selection.subscribed = true,
+                "REMOTE" => selection.remote = true,
+                "RECURSIVEMATCH" => selection.recursive_match = true,
+                "SPECIAL-USE" => selection.special_use = true,
+                _ => return Parser::expected_at(start, "a LIST selection option"),
+            }
+            Ok(())
+        })?;
+        if selection.recursive_match && !selection.subscribed && !selection.special_use {
+            return Parser::expected_at(start, "RECURSIVEMATCH with SUBSCRIBED or SPECIAL-USE");
+        }
+        Ok(selection)
+    }
+}
+
+impl ListReturn {
+    /// `"RETURN" SP "(" [return-option *(SP return-option)] ")"`
+    fn parse(parser: &mut Parser<'_>) -> Parsed<Self> {
+        let start = parser.at();
+        if parser.word().as_str() != "RETURN" {
+            return Parser::expected_at(start, "RETURN");
+        }
+        parser.space()?;
+        let mut returns = Self::default();
+        parser.list_or_empty(|parser| {
+            let start = parser.at();
+            match parser.word().as_str() {
+                "SUBSCRIBED" => returns.subscribed = true,
+                "CHILDREN" => returns.children = true,
+                "SPECIAL-USE" => returns.special_use = true,
+                "STATUS" => {
+                    parser.space()?;
+                    returns.status = status_items(parser)?;
+                }
+                _ => return Parser::expected_at(start, "a LIST return option"),
+            }
+            Ok(())
+        })?;
+        Ok(returns)
+    }
+}
+
+/// `list = "LIST" [SP list-select-opts] SP mailbox SP mbox-or-pat [SP list-return-opts]`; LSUB and XLIST have the plain form only.
+pub(super) fn parse(parser: &mut Parser<'_>, kind: ListKind) -> Parsed<Command> {
+    parser.space()?;
+    let mut list = List {
+        kind,
+        selection: ListSelection::default(),
+        patterns: Vec::new(),
+        only_separator: false,
+        extended: false,
+        returns: ListReturn::default(),
+    };
+    let extensible = kind == ListKind::List;
+    if extensible && parser.peek() == Some(b'(') {
+        list.extended = true;
+        list.selection = ListSelection::parse(parser)?;
+        parser.space()?;
+    }
+    let reference = parser.astring("a reference name")?;
+    parser.space()?;
+    let empty = matches!(parser.rest(), [b'"', b'"', ..]);
+    if extensible && parser.peek() == Some(b'(') {
+        list.extended = true;
+        parser.list(|parser| {
+            list.patterns.push(parser.list_pattern(&reference)?);
+            Ok(())
+        })?;
+    } else {
+        list.patterns.push(parser.list_pattern(&reference)?);
+    }
+    if extensible && parser.skip_space() {
+        list.extended = true;
+        list.returns = ListReturn::parse(parser)?;
+    }
+    list.only_separator = empty && !list.extended;
+    Ok(Command::List(list))
 }

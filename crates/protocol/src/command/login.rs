@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use crate::Command;
+use crate::parser::{Parsed, Parser};
+
 /// A user's name and password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Login {
@@ -32,4 +35,13 @@ impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Password(..)")
     }
+}
+
+/// `login = "LOGIN" SP userid SP password`
+pub(super) fn parse(parser: &mut Parser<'_>) -> Parsed<Command> {
+    parser.space()?;
+    let user = parser.astring_text("a user name")?;
+    parser.space()?;
+    let password = Password::new(parser.astring("a password")?.into_owned());
+    Ok(Command::Login(Login { user, password }))
 }

@@ -1,8 +1,14 @@
 //! SEARCH (RFC 9051, 6.4.4) with WITHIN (RFC 5032), MODSEQ (RFC 7162), OBJECTID (RFC 8474) and SAVEDATE (RFC 8514).
 
+mod key;
+mod program;
+
+pub(super) use program::program;
+
 use paquebot_types::{Flags, Keyword, ModSeq};
 
-use crate::{Day, MessageSet, NumberKind};
+use crate::parser::{Parsed, Parser};
+use crate::{Command, Day, MessageSet, NumberKind};
 
 /// SEARCH or UID SEARCH.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +33,9 @@ pub struct ReturnOptions {
     pub save: bool,
 }
 
-/// What a message must be. The tree is no deeper than [`crate::ParseContext::search_depth_max`] plus 3.
+/// What a message must be.
+///
+/// The tree is no deeper than twice [`crate::ParseContext::search_depth_max`] plus 2, so that it can be walked, and dropped, by recursion.
 ///
 /// Texts are octets in the command's charset, which the session decodes; an empty text is in every field that there is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,4 +91,49 @@ pub enum SearchKey {
     ModSeq(ModSeq),
     EmailId(String),
     ThreadId(String),
+}
+
+impl ReturnOptions {
+    /// `["RETURN" SP "(" [search-return-opt *(SP search-return-opt)] ")" SP]`
+    pub(super) fn parse(parser: &mut Parser<'_>) -> Parsed<Option<Self>> {
+        if !parser.skip_bytes(b"RETURN ") {
+            return Ok(None);
+        }
+        let mut returns = Self::default();
+        parser.list_or_empty(|parser| {
+            let start = parser.at();
+            match parser.word().as_str() {
+                "MIN" => returns.min = true,
+                "MAX" => returns.max = true,
+                "ALL" => returns.all = true,
+                "COUNT" => returns.count = true,
+                "SAVE" => returns.save = true,
+                _ => return Parser::expected_at(start, "MIN, MAX, ALL, COUNT or SAVE"),
+            }
+            Ok(())
+        })?;
+        parser.space()?;
+        returns.all |= returns == Self::default();
+        Ok(Some(returns))
+    }
+}
+
+/// `search = "SEARCH" [SP search-return-opts] SP ["CHARSET" SP charset SP] search-key *(SP search-key)`
+pub(super) fn parse(parser: &mut Parser<'_>, kind: NumberKind) -> Parsed<Command> {
+    parser.space()?;
+    let returns = ReturnOptions::parse(parser)?;
+    let charset = match parser.skip_bytes(b"CHARSET ") {
+        true => {
+            let charset = charset(parser)?;
+            parser.space()?;
+            Some(charset)
+        }
+        false => None,
+    };
+    Ok(Command::Search(Search { kind, returns, charset, keys: program(parser)? }))
+}
+
+/// `charset = atom / quoted`, in upper case.
+pub(super) fn charset(parser: &mut Parser<'_>) -> Parsed<String> {
+    Ok(parser.astring_text("a charset")?.to_ascii_uppercase())
 }

@@ -2,7 +2,8 @@
 
 use paquebot_types::{ModSeq, UidSet, UidValidity};
 
-use crate::{Mailbox, SequenceSet};
+use crate::parser::{Parsed, Parser};
+use crate::{Command, Mailbox, SequenceSet};
 
 /// SELECT or EXAMINE.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,4 +39,61 @@ pub struct QResync {
 pub struct SeqMatch {
     pub seq_nums: SequenceSet,
     pub uids: UidSet,
+}
+
+/// `(SELECT / EXAMINE) SP mailbox [SP "(" select-param *(SP select-param) ")"]`
+pub(super) fn parse(parser: &mut Parser<'_>, access: Access) -> Parsed<Command> {
+    parser.space()?;
+    let mut select = Select { mailbox: parser.mailbox()?, access, condstore: false, qresync: None };
+    if parser.skip_space() {
+        parser.list(|parser| {
+            let start = parser.at();
+            match parser.word().as_str() {
+                "CONDSTORE" => select.condstore = true,
+                "QRESYNC" if select.qresync.is_none() => {
+                    parser.space()?;
+                    select.qresync = Some(qresync(parser)?);
+                }
+                _ => return Parser::expected_at(start, "CONDSTORE or QRESYNC"),
+            }
+            Ok(())
+        })?;
+    }
+    Ok(Command::Select(select))
+}
+
+/// `"(" uidvalidity SP mod-sequence-value [SP known-uids] [SP seq-match-data] ")"` (RFC 7162, 7). A modseq of 0 is taken as well.
+fn qresync(parser: &mut Parser<'_>) -> Parsed<QResync> {
+    parser.open()?;
+    let start = parser.at();
+    let uid_validity = UidValidity::new(parser.nz_number()?);
+    let Some(uid_validity) = uid_validity else { return Parser::expected_at(start, "a UIDVALIDITY") };
+    parser.space()?;
+    let modseq = ModSeq(parser.number64()?);
+    let mut qresync = QResync { uid_validity, modseq, known_uids: None, seq_match: None };
+    let mut more = parser.skip_byte(b' ');
+    if more && parser.peek() != Some(b'(') {
+        qresync.known_uids = Some(parser.known_uids()?);
+        more = parser.skip_byte(b' ');
+    }
+    if more {
+        qresync.seq_match = Some(seq_match(parser)?);
+    }
+    parser.close()?;
+    Ok(qresync)
+}
+
+/// `seq-match-data = "(" known-sequence-set SP known-uid-set ")"`
+fn seq_match(parser: &mut Parser<'_>) -> Parsed<SeqMatch> {
+    parser.open()?;
+    let start = parser.at();
+    let seq_nums = parser.closed_set()?;
+    parser.space()?;
+    let uids = parser.known_uids()?;
+    parser.close()?;
+    let count: u64 = seq_nums.ranges().iter().map(|range| u64::from(range.last - range.first) + 1).sum();
+    if count != uids.count() {
+        return Parser::expected_at(start, "as many sequence numbers as UIDs");
+    }
+    Ok(SeqMatch { seq_nums, uids })
 }

@@ -1,7 +1,9 @@
 //! SORT (RFC 5256) with RETURN (RFC 5267, 3).
 
-use crate::NumberKind;
+use super::search::{charset, program};
 use crate::command::{ReturnOptions, SearchKey};
+use crate::parser::{Parsed, Parser};
+use crate::{Command, NumberKind};
 
 /// SORT or UID SORT.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,4 +33,36 @@ pub enum SortKey {
     Size,
     Subject,
     To,
+}
+
+/// `sort = "SORT" [SP search-return-opts] SP "(" sort-criterion *(SP sort-criterion) ")" SP search-criteria`
+pub(super) fn parse(parser: &mut Parser<'_>, kind: NumberKind) -> Parsed<Command> {
+    parser.space()?;
+    let returns = ReturnOptions::parse(parser)?;
+    let mut criteria = Vec::new();
+    parser.list(|parser| {
+        criteria.push(criterion(parser)?);
+        Ok(())
+    })?;
+    parser.space()?;
+    let charset = charset(parser)?;
+    parser.space()?;
+    Ok(Command::Sort(Sort { kind, returns, criteria, charset, keys: program(parser)? }))
+}
+
+/// `sort-criterion = ["REVERSE" SP] sort-key`
+fn criterion(parser: &mut Parser<'_>) -> Parsed<SortCriterion> {
+    let reverse = parser.skip_bytes(b"REVERSE ");
+    let start = parser.at();
+    let key = match parser.word().as_str() {
+        "ARRIVAL" => SortKey::Arrival,
+        "CC" => SortKey::Cc,
+        "DATE" => SortKey::Date,
+        "FROM" => SortKey::From,
+        "SIZE" => SortKey::Size,
+        "SUBJECT" => SortKey::Subject,
+        "TO" => SortKey::To,
+        _ => return Parser::expected_at(start, "a sort key"),
+    };
+    Ok(SortCriterion { key, reverse })
 }

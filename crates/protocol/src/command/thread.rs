@@ -1,7 +1,9 @@
 //! THREAD (RFC 5256).
 
-use crate::NumberKind;
+use super::search::{charset, program};
 use crate::command::SearchKey;
+use crate::parser::{Parsed, Parser};
+use crate::{Command, NumberKind};
 
 /// THREAD or UID THREAD.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,4 +19,19 @@ pub struct Thread {
 pub enum ThreadAlgorithm {
     OrderedSubject,
     References,
+}
+
+/// `thread = "THREAD" SP thread-alg SP charset SP search-key *(SP search-key)`
+pub(super) fn parse(parser: &mut Parser<'_>, kind: NumberKind) -> Parsed<Command> {
+    parser.space()?;
+    let start = parser.at();
+    let algorithm = match parser.word().as_str() {
+        "ORDEREDSUBJECT" => ThreadAlgorithm::OrderedSubject,
+        "REFERENCES" => ThreadAlgorithm::References,
+        _ => return Parser::expected_at(start, "ORDEREDSUBJECT or REFERENCES"),
+    };
+    parser.space()?;
+    let charset = charset(parser)?;
+    parser.space()?;
+    Ok(Command::Thread(Thread { kind, algorithm, charset, keys: program(parser)? }))
 }
