@@ -1,0 +1,75 @@
+//! What all sessions of a server have in common.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use paquebot_auth::{Authenticator, SessionLimits, Throttle, tls_server_end_point};
+use paquebot_mailbox::Service;
+use tokio::sync::watch;
+
+use crate::config::Config;
+
+/// What all sessions of a server have in common. The binary makes one.
+pub struct Shared {
+    pub service: Arc<Service>,
+    pub authenticator: Arc<Authenticator>,
+    pub throttle: Arc<Throttle>,
+    pub limits: SessionLimits,
+    /// Without it there is no STARTTLS.
+    pub tls: Option<Tls>,
+    pub config: Config,
+    /// Becomes `true` when the server stops: sessions finish the command that they are at, say BYE and end.
+    pub stopping: watch::Receiver<bool>,
+    pub counters: Counters,
+}
+
+/// The server's side of TLS.
+#[derive(Clone)]
+pub struct Tls {
+    pub(crate) config: Arc<rustls::ServerConfig>,
+    pub(crate) end_point: Option<Vec<u8>>,
+}
+
+impl Tls {
+    /// `certificate` is the server's own in DER: SCRAM binds to it. `config` should send no tickets: each costs a session memory and
+    /// clients of IMAP rarely come back by one.
+    pub fn new(config: Arc<rustls::ServerConfig>, certificate: &[u8]) -> Self {
+        Self { config, end_point: tls_server_end_point(certificate) }
+    }
+}
+
+/// How connections of a listening socket begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listener {
+    /// Port 143: plain text, and STARTTLS.
+    StartTls,
+    /// Port 993: TLS at once.
+    ImplicitTls,
+}
+
+/// Counts for the metrics; they only grow.
+#[derive(Debug, Default)]
+pub struct Counters {
+    pub connections: AtomicU64,
+    pub logins: AtomicU64,
+    pub login_failures: AtomicU64,
+    pub commands: AtomicU64,
+    /// Commands that got BAD.
+    pub bad_commands: AtomicU64,
+    /// Commands that failed by the server's fault.
+    pub failures: AtomicU64,
+    pub bytes_read: AtomicU64,
+    pub bytes_written: AtomicU64,
+    /// Connections that were cut: too slow, too much, or an outcome unknown.
+    pub cut: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn count(counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add(counter: &AtomicU64, count: usize) {
+        counter.fetch_add(count as u64, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,107 @@
+//! How far a session has come, and why it ends.
+
+use std::io;
+use std::sync::Arc;
+
+use paquebot_auth::{AccountGuard, UserName};
+use paquebot_mailbox::{Account, Live, Snapshot};
+use paquebot_protocol::response::Mode;
+use paquebot_protocol::{MessageSet, NumberKind, SequenceSet};
+use paquebot_types::{Keyword, MailboxName, ModSeq, UidSet};
+use tokio::sync::watch;
+
+use crate::view::{NoSuchNumber, View};
+
+/// What a command's answering comes to: the session goes on, or ends.
+pub(crate) type Flow = Result<(), End>;
+
+/// Why a session ends.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// LOGOUT, answered.
+    Logout,
+    /// The client closed the connection.
+    Left,
+    /// The socket, TLS or the compression failed.
+    Broken(io::Error),
+    /// The client does not take what it asked for.
+    SlowReader,
+    /// BYE with this text, then the end. It is told as it is.
+    Bye(String),
+    /// The outcome of a change is not known: the connection is cut, since any tagged answer could be wrong.
+    Unknown(String),
+}
+
+/// How far a session has come.
+pub(crate) enum State {
+    NotAuthenticated,
+    Authenticated(Identity),
+    Selected(Identity, Box<Selected>),
+}
+
+/// Who a session acts for.
+pub(crate) struct Identity {
+    pub(crate) account: Account,
+    pub(crate) user: UserName,
+    /// The session's place among its account's.
+    pub(crate) _place: AccountGuard,
+}
+
+/// What the client has asked for that lasts.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Modes {
+    /// UTF8=ACCEPT was enabled.
+    pub(crate) utf8_accept: bool,
+    pub(crate) rev2: bool,
+    /// MODSEQ is told in every FETCH (RFC 7162, 3.1).
+    pub(crate) condstore: bool,
+    /// VANISHED is told in place of EXPUNGE.
+    pub(crate) qresync: bool,
+}
+
+impl Modes {
+    pub(crate) fn utf8(self) -> bool {
+        self.utf8_accept || self.rev2
+    }
+
+    pub(crate) fn writing(self) -> Mode {
+        Mode { utf8: self.utf8(), rev2: self.rev2 }
+    }
+}
+
+/// The selected mailbox.
+pub(crate) struct Selected {
+    /// The name by which the client selected it.
+    pub(crate) name: MailboxName,
+    /// EXAMINE.
+    pub(crate) read_only: bool,
+    pub(crate) live: Arc<Live>,
+    /// Rings when the mailbox changes.
+    pub(crate) bell: watch::Receiver<Arc<Snapshot>>,
+    pub(crate) view: View,
+    /// What the last SEARCH saved (RFC 9051, 6.4.4.1).
+    pub(crate) saved: UidSet,
+}
+
+impl Selected {
+    /// The messages of the view that a command names, as sequence numbers, ascending and without `*`.
+    ///
+    /// They hold until the view is next told of expunged messages, which is at the end of a command. UIDs that are not there are left out
+    /// (RFC 9051, 6.4.9); a sequence number that is not there is the client's mistake.
+    pub(crate) fn pick(&self, kind: NumberKind, set: &MessageSet) -> Result<SequenceSet, NoSuchNumber> {
+        match set {
+            MessageSet::Saved => Ok(self.view.numbers_of(&self.saved)),
+            MessageSet::Numbers(set) => self.view.pick(kind, set),
+        }
+    }
+
+    /// The mailbox's keywords, by bit.
+    pub(crate) fn keywords(&self) -> &[Keyword] {
+        &self.view.snapshot().mailbox.keywords
+    }
+
+    /// The modseq up to which the view goes.
+    pub(crate) fn highest_modseq(&self) -> ModSeq {
+        self.view.snapshot().mailbox.highest_modseq
+    }
+}

@@ -1,0 +1,128 @@
+//! The octets of a connection: plain, under TLS, compressed.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+use crate::stream::deflate::Deflate;
+
+mod deflate;
+
+/// Octets taken from the socket at once.
+const READ_BYTES: usize = 16 << 10;
+
+/// The octets of a connection. It holds no buffer while it waits; TLS and compression hold their own.
+pub(crate) struct Stream {
+    transport: Transport,
+    deflate: Option<Box<Deflate>>,
+}
+
+enum Transport {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+    /// Between plain and TLS.
+    Gone,
+}
+
+impl Stream {
+    pub(crate) fn plain(socket: TcpStream) -> Self {
+        Self { transport: Transport::Plain(socket), deflate: None }
+    }
+
+    pub(crate) fn tls(stream: TlsStream<TcpStream>) -> Self {
+        Self { transport: Transport::Tls(Box::new(stream)), deflate: None }
+    }
+
+    /// The TLS connection, if there is one.
+    pub(crate) fn tls_connection(&self) -> Option<&rustls::ServerConnection> {
+        match &self.transport {
+            Transport::Tls(stream) => Some(stream.get_ref().1),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn is_compressed(&self) -> bool {
+        self.deflate.is_some()
+    }
+
+    /// What is read and written from now on is compressed (RFC 4978).
+    pub(crate) fn compress(&mut self) {
+        self.deflate = Some(Box::default());
+    }
+
+    /// Takes the socket out to put it under TLS; `None` if it is there already.
+    pub(crate) fn take_plain(&mut self) -> Option<TcpStream> {
+        match std::mem::replace(&mut self.transport, Transport::Gone) {
+            Transport::Plain(socket) => Some(socket),
+            other => {
+                self.transport = other;
+                None
+            }
+        }
+    }
+
+    /// Waits for octets and gives those there are; none at the end of the stream.
+    ///
+    /// Cancel-safe: what was read is either given or still to be read.
+    pub(crate) async fn read(&mut self) -> io::Result<Vec<u8>> {
+        std::future::poll_fn(|context| self.poll_read(context)).await
+    }
+
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Vec<u8>>> {
+        loop {
+            if let Some(deflate) = &mut self.deflate
+                && let Some(octets) = deflate.inflate_more()?
+            {
+                return Poll::Ready(Ok(octets));
+            }
+            // The buffer is on the stack and only for the time of this call, so that a thousand waiting connections need none.
+            let mut buffer = [MaybeUninit::uninit(); READ_BYTES];
+            let mut buffer = ReadBuf::uninit(&mut buffer);
+            let polled = match &mut self.transport {
+                Transport::Plain(socket) => Pin::new(socket).poll_read(context, &mut buffer),
+                Transport::Tls(stream) => Pin::new(stream).poll_read(context, &mut buffer),
+                Transport::Gone => Poll::Ready(Ok(())),
+            };
+            std::task::ready!(polled)?;
+            let octets = buffer.filled();
+            match &mut self.deflate {
+                Some(deflate) if !octets.is_empty() => deflate.take(octets),
+                _ => return Poll::Ready(Ok(octets.to_vec())),
+            }
+        }
+    }
+
+    /// Writes all and sees to it that it leaves.
+    pub(crate) async fn write(&mut self, octets: &[u8]) -> io::Result<()> {
+        let compressed;
+        let octets = match &mut self.deflate {
+            Some(deflate) => {
+                compressed = deflate.deflate(octets)?;
+                &compressed
+            }
+            None => octets,
+        };
+        match &mut self.transport {
+            Transport::Plain(socket) => socket.write_all(octets).await,
+            Transport::Tls(stream) => {
+                stream.write_all(octets).await?;
+                stream.flush().await
+            }
+            Transport::Gone => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Ends the stream in an orderly way.
+    pub(crate) async fn shutdown(&mut self) -> io::Result<()> {
+        match &mut self.transport {
+            Transport::Plain(socket) => socket.shutdown().await,
+            Transport::Tls(stream) => stream.shutdown().await,
+            Transport::Gone => Ok(()),
+        }
+    }
+}
