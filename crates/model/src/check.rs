@@ -39,7 +39,7 @@ pub fn check_accounts(rows: &dyn Rows) -> Result<Vec<Breach>, RowsError> {
 }
 
 /// One account: counters fit the messages, UIDs lie below UIDNEXT and in their pages, modseqs do not exceed HIGHESTMODSEQ, every name has
-/// its mailbox and the other way round, every message has its body's row.
+/// its mailbox and the other way round, every message has its body's row, no number was given out twice, INBOX is there.
 pub fn check_account(rows: &dyn Rows, account: AccountId) -> Result<Vec<Breach>, RowsError> {
     let mut check = Check::default();
     let (from, to) = key::account_rows(account);
@@ -183,11 +183,31 @@ impl Check {
                 if self.blobs.last().is_some_and(|blob| blob.get() > account.last_blob) {
                     found.push("a body's number is above the last one".into());
                 }
+                self.check_given_out(account, &mut found);
             }
+        }
+        if self.account.is_some() && !self.names.contains_key("INBOX") {
+            found.push("there is no INBOX".into());
         }
         for blob in self.named_blobs.difference(&self.blobs) {
             found.push(format!("a message names body {blob}, which has no row"));
         }
         self.breaches.append(&mut found);
+    }
+
+    /// What the account would give out again, or gave out twice.
+    fn check_given_out(&self, account: &Account, found: &mut Vec<String>) {
+        let mut seen = BTreeSet::new();
+        for (id, Mailbox { uid_validity, .. }) in &self.mailboxes {
+            if id.get() > account.last_mailbox {
+                found.push(format!("mailbox {id} is above the last one"));
+            }
+            if uid_validity.get() > account.last_uid_validity {
+                found.push(format!("mailbox {id}: UIDVALIDITY {uid_validity} is above the last one"));
+            }
+            if !seen.insert(*uid_validity) {
+                found.push(format!("mailbox {id}: UIDVALIDITY {uid_validity} is another mailbox's too"));
+            }
+        }
     }
 }

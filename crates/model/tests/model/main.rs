@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod checks;
 mod encoding;
 mod flags;
 mod generator;

@@ -1,6 +1,7 @@
 //! Random ops against the reference: same outcomes, same state, whatever records they come in and on every replica.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use paquebot_model::{MemoryRows, Op, Outcome, Record};
 use paquebot_types::{AccountId, BlobHash, BlobId};
@@ -10,8 +11,8 @@ use crate::reference;
 use crate::shard::{Shard, is_window};
 use crate::view::view;
 
-const SEEDS: u64 = 10;
-const OPS: usize = 400;
+const SEEDS: u64 = 8;
+const OPS: usize = 300;
 
 /// One shard's history: the records with what the reference said of each op.
 struct History {
@@ -19,6 +20,9 @@ struct History {
     records: Vec<(u64, Vec<Op>, Vec<Outcome>)>,
     states: Vec<reference::Shard>,
 }
+
+/// What all these tests replay; the reference is the slow part.
+static HISTORIES: LazyLock<Vec<History>> = LazyLock::new(|| (0..SEEDS).map(history).collect());
 
 fn history(seed: u64) -> History {
     let mut generator = Generator::new(seed);
@@ -52,7 +56,7 @@ fn same_account_rows(a: &MemoryRows, b: &MemoryRows) -> bool {
 
 #[test]
 fn every_state_and_outcome_is_the_references() {
-    for history in (0..SEEDS).map(history) {
+    for history in HISTORIES.iter() {
         let mut shard = Shard::default();
         let mut bodies: BTreeMap<(AccountId, BlobId), BlobHash> = BTreeMap::new();
         for (at, (time_ms, ops, outcomes)) in history.records.iter().enumerate() {
@@ -81,8 +85,8 @@ fn every_state_and_outcome_is_the_references() {
 #[test]
 fn the_random_ops_meet_every_outcome() {
     let mut met = BTreeSet::new();
-    for (_, ops, outcomes) in (0..SEEDS).flat_map(|seed| history(seed).records) {
-        for (op, outcome) in ops.iter().zip(&outcomes) {
+    for (_, ops, outcomes) in HISTORIES.iter().flat_map(|history| &history.records) {
+        for (op, outcome) in ops.iter().zip(outcomes) {
             let kind = format!("{op:?}").split(' ').next().unwrap_or_default().to_string();
             met.insert(match outcome {
                 Outcome::Refused(refusal) => format!("{refusal:?}"),
@@ -143,7 +147,7 @@ fn the_random_ops_meet_every_outcome() {
 
 #[test]
 fn one_op_a_record_comes_to_the_same_rows() {
-    for history in (0..SEEDS).map(history) {
+    for history in HISTORIES.iter() {
         let (mut together, mut apart) = (Shard::default(), Shard::default());
         for (at, (time_ms, ops, outcomes)) in history.records.iter().enumerate() {
             (together.time_ms, apart.time_ms) = (*time_ms, *time_ms);
@@ -158,11 +162,11 @@ fn one_op_a_record_comes_to_the_same_rows() {
 
 #[test]
 fn a_second_replica_has_the_same_bytes_and_chain() {
-    for history in (0..4).map(history) {
+    for history in HISTORIES.iter() {
         let (mut first, mut second) = (Shard::default(), Shard::default());
-        for (time_ms, ops, _) in history.records {
-            first.time_ms = time_ms;
-            let record = first.record(ops);
+        for (time_ms, ops, _) in &history.records {
+            first.time_ms = *time_ms;
+            let record = first.record(ops.clone());
             let (a, b) = (first.apply(&record), second.apply(&Record::decode(&record.encode()).unwrap()));
             assert_eq!((a.outcomes, a.changes, a.chain), (b.outcomes, b.changes, b.chain));
         }
@@ -172,11 +176,11 @@ fn a_second_replica_has_the_same_bytes_and_chain() {
 
 #[test]
 fn a_record_applied_twice_changes_only_the_chain() {
-    for history in (0..4).map(history) {
+    for history in HISTORIES.iter() {
         let mut shard = Shard::default();
-        for (time_ms, ops, _) in history.records {
-            shard.time_ms = time_ms;
-            let record = shard.record(ops);
+        for (time_ms, ops, _) in &history.records {
+            shard.time_ms = *time_ms;
+            let record = shard.record(ops.clone());
             shard.apply(&record);
             let before = (shard.rows.clone(), shard.chain);
             let again = shard.apply(&record);
