@@ -417,18 +417,20 @@ impl Splitter {
         }
     }
 
-    /// Closes the open parts within `outer` (all, if it is `None`). Their bodies end before the line break that ends at `end`.
+    /// Closes the open parts within `outer` (all, if it is `None`). Their bodies end before the line break that ends at `end`, unless
+    /// that is the blank line of a header: then it is still the header's, and all parts around it end after it.
     fn close_until(&mut self, outer: Option<PartIndex>, end: Mark) {
-        let body_end = end.offset.saturating_sub(end.break_length);
-        let line_feeds = end.line_feeds - u64::from(end.break_length > 0);
+        let mut body_end = end.offset.saturating_sub(end.break_length);
         let subtree_end = self.parts.len();
         let mut next = Some(self.current);
         while let Some(index) = next
             && next != outer
         {
             let Some(part) = self.parts.get_mut(index) else { return };
-            part.body.end = body_end.max(part.body.start);
-            part.lines = if body_end > part.body.start { line_feeds.saturating_sub(part.lines) } else { 0 };
+            body_end = body_end.max(part.body.start);
+            part.body.end = body_end;
+            let line_feeds = end.line_feeds - u64::from(body_end < end.offset);
+            part.lines = line_feeds.saturating_sub(part.lines);
             part.subtree_end = subtree_end;
             if part.kind == PartKind::Multipart && subtree_end == index + 1 {
                 part.kind = PartKind::BrokenMultipart;
