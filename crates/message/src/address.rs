@@ -46,8 +46,9 @@ struct Pending {
     /// Words, with single spaces between those that had any.
     phrase: Vec<u8>,
     has_phrase: bool,
-    /// The bytes after an `@` outside angle brackets.
+    /// The bytes after an `@` outside angle brackets, up to white space without a dot beside it: what follows that is no address.
     domain: Option<Vec<u8>>,
+    is_domain_over: bool,
     comment: Option<Vec<u8>>,
     angle: Option<Mailbox>,
 }
@@ -196,7 +197,11 @@ impl Addresses<'_> {
 impl Pending {
     fn push(&mut self, word: &[u8], spaced: bool) {
         if let Some(domain) = &mut self.domain {
-            return domain.extend_from_slice(word);
+            self.is_domain_over |= spaced && !domain.is_empty() && !domain.ends_with(b".") && !word.starts_with(b".");
+            if !self.is_domain_over {
+                domain.extend_from_slice(word);
+            }
+            return;
         }
         if spaced && self.has_phrase {
             self.phrase.push(b' ');
@@ -287,6 +292,7 @@ mod tests {
             ("\"\\", "-|-||"),
             (":", "{ }"),
             ("a . b @ c . d", "-|-|a . b|c.d"),
+            ("a@b c@d, e@f (x) g", "-|-|a|b x|-|e|f"),
         ];
         for (value, expected) in cases {
             assert_eq!(shown(value), expected, "{value}");

@@ -2,6 +2,7 @@
 
 use crate::address::{AddressItem, Mailbox, addresses};
 use crate::header::unfold;
+use crate::limits::ADDRESSES_MAX;
 use crate::structure::{Part, Structure};
 use crate::wire::{Form, nstring, string};
 
@@ -41,8 +42,13 @@ fn address_list(structure: &Structure, message: &Part, name: &str, form: Form, o
     let start = out.len();
     out.extend_from_slice(b" (");
     let empty = out.len();
+    let mut left = ADDRESSES_MAX;
     for field in structure.fields(message).filter(|field| field.is(name)) {
+        if left == 0 {
+            break;
+        }
         for item in addresses(&unfold(field.value)) {
+            left = left.saturating_sub(1);
             match item {
                 AddressItem::Mailbox(found) => mailbox(&found, form, out),
                 AddressItem::GroupStart(name) => {

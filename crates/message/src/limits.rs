@@ -12,8 +12,9 @@ pub const HEADER_FIELDS_MAX: usize = 10_000;
 /// Bytes of one header's fields that are kept for ENVELOPE, BODYSTRUCTURE and THREAD.
 pub const HEADER_BYTES_MAX: usize = 1 << 20;
 
-/// Bytes of the fields that are kept of all headers of one message.
-pub const KEPT_BYTES_MAX: usize = 4 << 20;
+/// Bytes of the fields that are kept of all headers of one message. Summaries grow with them: common ones have 1 KB, and none that was
+/// ever made more than some 16 MB.
+pub const KEPT_BYTES_MAX: usize = 2 << 20;
 
 /// A longer boundary is taken as none (RFC 2046 allows 70).
 pub const BOUNDARY_BYTES_MAX: usize = 998;
@@ -21,7 +22,7 @@ pub const BOUNDARY_BYTES_MAX: usize = 998;
 /// Parameters of one Content-Type or Content-Disposition.
 pub const PARAMETERS_MAX: usize = 1_000;
 
-/// Addresses of one ENVELOPE field, group marks included.
+/// Addresses of one field, group marks included; of a field that comes more than once, the fields up to the one that reaches it count.
 pub const ADDRESSES_MAX: usize = 10_000;
 
 /// Message ids of References and In-Reply-To that THREAD looks at: the first one and the last ones.

@@ -96,6 +96,8 @@ fn thread_id(root: &[u8]) -> ThreadId {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use crate::parse;
 

@@ -2,8 +2,12 @@
 //!
 //! Segments are read one after the other in chunks of any size, so that searching a message of any size takes bounded memory.
 
+mod envelope;
+
 use std::borrow::Cow;
 use std::ops::Range;
+
+pub use envelope::{EnvelopeField, envelope_contains};
 
 use crate::casemap::{Matcher, Needle};
 use crate::charset::TextDecoder;

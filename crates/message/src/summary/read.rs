@@ -115,7 +115,7 @@ impl<'a> SummaryRef<'a> {
         self.header_length
     }
 
-    /// ENVELOPE as it is sent.
+    /// ENVELOPE as it is sent, literals of very long strings included.
     pub fn envelope(&self, form: Form) -> &'a [u8] {
         match self.text(Text::EnvelopeUtf8) {
             utf8 if form == Form::Utf8 && !utf8.is_empty() => utf8,

@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used)]
+
 use super::*;
 use crate::{Form, SectionText, body_structure, parse, resolve};
 
@@ -65,6 +67,24 @@ fn damaged_summaries_are_refused() {
         assert!(SummaryRef::new(&bytes[..length]).is_err(), "{length}");
     }
     assert_eq!(SummaryRef::new(&[9]).map(|_| ()).unwrap_err(), SummaryError::Version(9));
+}
+
+#[test]
+fn summaries_are_bounded() {
+    let name = "é".repeat(40);
+    let hostile = format!(
+        "From: {}\r\nSubject: {}\r\n\r\n",
+        format!("a{name} b <c@d>,\r\n ").repeat(100_000),
+        "é".repeat(1 << 20)
+    );
+    let mut message = String::new();
+    for _ in 0..20 {
+        message += "Content-Type: message/rfc822\r\n";
+        message += &hostile;
+    }
+    for message in [&hostile, &message] {
+        assert!(summarise(&parse(message.as_bytes())).len() < 16 << 20);
+    }
 }
 
 fn read_everything(bytes: &[u8]) {

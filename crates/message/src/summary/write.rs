@@ -34,18 +34,21 @@ pub fn summarise(structure: &Structure) -> Vec<u8> {
     };
     let mut envelope = Vec::new();
     write_envelope(structure, message, Form::Ascii, &mut envelope);
-    let mut envelope_utf8 = Vec::new();
-    write_envelope(structure, message, Form::Utf8, &mut envelope_utf8);
-    if envelope_utf8 != envelope {
-        set(Text::EnvelopeUtf8, envelope_utf8);
+    let ascii = body_structure(structure, Form::Ascii);
+    // Only raw 8-bit text is written in two ways.
+    if !structure.kept.is_ascii() {
+        let mut envelope_utf8 = Vec::new();
+        write_envelope(structure, message, Form::Utf8, &mut envelope_utf8);
+        if envelope_utf8 != envelope {
+            set(Text::EnvelopeUtf8, envelope_utf8);
+        }
+        let utf8 = body_structure(structure, Form::Utf8);
+        if utf8 != ascii {
+            set(Text::CutsUtf8, cuts(&utf8));
+            set(Text::BodyStructureUtf8, utf8.text);
+        }
     }
     set(Text::Envelope, envelope);
-    let ascii = body_structure(structure, Form::Ascii);
-    let utf8 = body_structure(structure, Form::Utf8);
-    if utf8 != ascii {
-        set(Text::CutsUtf8, cuts(&utf8));
-        set(Text::BodyStructureUtf8, utf8.text);
-    }
     set(Text::Cuts, cuts(&ascii));
     set(Text::BodyStructure, ascii.text);
     set(Text::Preview, preview(structure).into_bytes());
