@@ -1,5 +1,22 @@
 //! One API over a native shard's mailboxes and a driver's.
+//!
+//! A session asks an [`Account`] for its mailboxes, opens one as a [`Live`] that all sessions share, compares the [`Snapshot`] that its client
+//! knows with the current one, and proposes changes whose outcomes the model decides. It knows neither the log's engine nor the disk.
 
+mod account;
+mod error;
+mod incoming;
+mod live;
+mod reader;
+mod service;
+mod snapshot;
 mod tree;
 
+pub use account::{Account, Listed};
+pub use error::{ChangeError, ServiceError};
+pub use incoming::{Incoming, Ready};
+pub use live::Live;
+pub use reader::Reader;
+pub use service::{DefaultMailboxes, Service, usual_mailboxes};
+pub use snapshot::{MailboxKey, Snapshot};
 pub use tree::{Diff, PageTree};

@@ -1,14 +1,14 @@
 //! The thread that applies records to the store, in the log's order.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use paquebot_log::{Entry, Fed, Log};
 use paquebot_model::{Applied, ApplyError, Chain, apply};
 use paquebot_store::{IndexError, Location, Store, WriteTxn};
 use paquebot_types::{BlobHash, Sequence, ShardId};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::proposer::{ProposeError, Waiting};
 
@@ -42,16 +42,26 @@ pub enum FollowError {
 /// What the applying thread works with.
 pub struct Applier {
     pub store: Arc<Store>,
-    pub log: Arc<dyn Log>,
+    /// Weak: the log feeds this thread, which must end when nobody else has the log.
+    pub log: Weak<dyn Log>,
     pub waiting: Arc<Waiting>,
     pub watcher: Watcher,
     pub applied: Vec<(ShardId, watch::Sender<Sequence>)>,
     pub failed: watch::Sender<Option<String>>,
+    /// Dropped when the thread has let go of the store.
+    pub ended: oneshot::Sender<()>,
 }
 
 impl Applier {
     /// Applies what is fed until the feed ends.
-    pub fn run(self, mut feed: mpsc::Receiver<Fed>) {
+    pub fn run(self, feed: mpsc::Receiver<Fed>) {
+        self.follow(feed);
+        let Self { store, ended, .. } = self;
+        drop(store);
+        drop(ended);
+    }
+
+    fn follow(&self, mut feed: mpsc::Receiver<Fed>) {
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         while let Some(first) = feed.blocking_recv() {
             let mut fed = vec![first];
@@ -71,10 +81,10 @@ impl Applier {
                 }
                 return;
             }
-            if let Ok(runtime) = &runtime {
+            if let (Ok(runtime), Some(log)) = (&runtime, self.log.upgrade()) {
                 for (shard, applied) in &self.applied {
                     let upto = *applied.borrow();
-                    if let Err(error) = runtime.block_on(self.log.trim(*shard, upto)) {
+                    if let Err(error) = runtime.block_on(log.trim(*shard, upto)) {
                         tracing::warn!(%shard, %error, "the log cannot be trimmed");
                     }
                 }

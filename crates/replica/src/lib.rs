@@ -13,7 +13,8 @@ use paquebot_log::{Body, Fed, Log, LogError};
 use paquebot_model::{Op, Outcome};
 use paquebot_store::{IndexError, Store};
 use paquebot_types::{Sequence, ShardId};
-use tokio::sync::{mpsc, watch};
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot, watch};
 
 pub use applier::{FollowError, Watcher};
 pub use proposer::ProposeError;
@@ -41,6 +42,7 @@ pub struct Replica {
     log: Arc<dyn Log>,
     shards: HashMap<ShardId, Shard>,
     failed: watch::Receiver<Option<String>>,
+    end: Mutex<Option<oneshot::Receiver<()>>>,
 }
 
 struct Shard {
@@ -75,13 +77,15 @@ impl Replica {
             hosted.insert(*shard, Shard { proposer: Proposer::start(surroundings), applied });
             senders.push((*shard, sender));
         }
+        let (ended, end) = oneshot::channel();
         let applier = Applier {
             store: store.clone(),
-            log: log.clone(),
+            log: Arc::downgrade(&log),
             waiting,
             watcher,
             applied: senders,
             failed: failed_sender,
+            ended,
         };
         let thread = std::thread::Builder::new().name("apply".into());
         thread.spawn(move || applier.run(fed)).map_err(StartError::Thread)?;
@@ -89,7 +93,7 @@ impl Replica {
             log.follow(*shard, txn.applied(*shard)?.sequence, feed.clone()).await?;
         }
         drop(txn);
-        let replica = Self { store, log, shards: hosted, failed };
+        let replica = Self { store, log, shards: hosted, failed, end: Mutex::new(Some(end)) };
         for shard in shards {
             // What the log holds beyond the store is applied before anybody reads.
             let _ = replica.reach_last(*shard).await;
@@ -121,6 +125,17 @@ impl Replica {
             why = failed.wait_for(Option::is_some) => {
                 let why = why.ok().and_then(|why| why.clone()).unwrap_or_default();
                 Err(LogError::Unavailable(why))
+            }
+        }
+    }
+
+    /// Resolves once this replica has been dropped and its thread has applied what it was fed and let go of the store. For the first caller; for
+    /// others at once.
+    pub fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
+        let end = self.end.lock().take();
+        async move {
+            if let Some(end) = end {
+                let _ = end.await;
             }
         }
     }

@@ -1,0 +1,79 @@
+//! The store as it is at one moment, for the time of a command.
+
+use paquebot_model::{Blob, Mailbox, Row, Rows, key};
+use paquebot_store::{Location, ReadRows, ReadTxn, Store};
+use paquebot_types::{AccountId, BlobId, MailboxId, MailboxName, ShardId};
+use std::sync::Arc;
+
+use crate::account::Account;
+use crate::error::ServiceError;
+
+/// Reads an account's rows and bodies.
+#[derive(Clone)]
+pub struct Reader {
+    store: Arc<Store>,
+    txn: ReadTxn,
+    shard: ShardId,
+    account: AccountId,
+}
+
+impl Reader {
+    pub(crate) fn new(account: &Account) -> Result<Self, ServiceError> {
+        let store = account.service.store().clone();
+        let txn = store.read()?;
+        Ok(Self { store, txn, shard: account.shard, account: account.id })
+    }
+
+    pub(crate) fn rows(&self) -> ReadRows {
+        self.txn.rows(self.shard)
+    }
+
+    pub fn mailbox_named(&self, name: &MailboxName) -> Result<Option<MailboxId>, ServiceError> {
+        let key = key::name(self.account, name);
+        let id = self.rows().get_with(&key, |id| {
+            let id = <[u8; 4]>::try_from(id).ok()?;
+            MailboxId::new(u32::from_be_bytes(id))
+        })?;
+        match id {
+            Some(Some(id)) => Ok(Some(id)),
+            Some(None) => Err(ServiceError::DamagedRow(key)),
+            None => Ok(None),
+        }
+    }
+
+    /// A mailbox's row; `None` if there is none or it is deleted.
+    pub fn mailbox(&self, id: MailboxId) -> Result<Option<Mailbox>, ServiceError> {
+        let key = key::mailbox(self.account, id);
+        match self.rows().get(&key)? {
+            Some(bytes) => {
+                let mailbox = Mailbox::decode(&bytes).ok_or(ServiceError::DamagedRow(key))?;
+                Ok(Some(mailbox).filter(|mailbox| mailbox.deleted_ms.is_none()))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Shows what is known of a body without opening it, without copying.
+    pub fn blob<T>(&self, id: BlobId, see: impl FnOnce(Blob<'_>) -> T) -> Result<T, ServiceError> {
+        let key = key::blob(self.account, id);
+        let seen = self.rows().get_with(&key, |bytes| Blob::decode(bytes).map(see))?;
+        match seen {
+            Some(Some(seen)) => Ok(seen),
+            Some(None) => Err(ServiceError::DamagedRow(key)),
+            None => Err(ServiceError::NoBody),
+        }
+    }
+
+    /// Where a body lies on this machine.
+    pub fn location(&self, id: BlobId) -> Result<Location, ServiceError> {
+        self.txn.location(self.shard, self.account, id)?.ok_or(ServiceError::NoBody)
+    }
+
+    /// Reads octets of a body from `offset` on: as many as fit into `buffer` and there are. Gives how many.
+    pub fn read_body(&self, location: Location, offset: u64, buffer: &mut [u8]) -> Result<usize, ServiceError> {
+        let left = location.len.saturating_sub(offset);
+        let count = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        self.store.read_body(location, offset, &mut buffer[..count])?;
+        Ok(count)
+    }
+}

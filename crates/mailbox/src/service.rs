@@ -1,0 +1,164 @@
+//! The service: who has an account here, and the way into it.
+
+use std::sync::Arc;
+
+use paquebot_log::{Body, Log};
+use paquebot_model::{Login, Op, Outcome, Refusal, Row, Rows, Scan, key};
+use paquebot_replica::{Replica, StartError};
+use paquebot_store::Store;
+use paquebot_types::{AccountId, MailboxName, ShardId, SpecialUse};
+
+use crate::account::Account;
+use crate::error::{ChangeError, ServiceError};
+use crate::live::Registry;
+
+/// What a new account gets beside INBOX.
+pub type DefaultMailboxes = Vec<(MailboxName, Option<SpecialUse>)>;
+
+/// All mail on this node.
+pub struct Service {
+    replica: Replica,
+    registry: Arc<Registry>,
+    default_mailboxes: DefaultMailboxes,
+}
+
+/// The mailboxes that clients look for: some of them fail when there is no Sent or Trash.
+pub fn usual_mailboxes() -> DefaultMailboxes {
+    let uses = [
+        ("Archive", SpecialUse::Archive),
+        ("Drafts", SpecialUse::Drafts),
+        ("Junk", SpecialUse::Junk),
+        ("Sent", SpecialUse::Sent),
+        ("Trash", SpecialUse::Trash),
+    ];
+    uses.into_iter().filter_map(|(name, special_use)| Some((MailboxName::new(name).ok()?, Some(special_use)))).collect()
+}
+
+impl Service {
+    /// Starts to serve what is in the store, following the log.
+    pub async fn start(
+        store: Arc<Store>,
+        log: Arc<dyn Log>,
+        node: &str,
+        default_mailboxes: DefaultMailboxes,
+    ) -> Result<Arc<Self>, StartError> {
+        let registry = Arc::new(Registry::default());
+        let watching = registry.clone();
+        let watcher = Arc::new(move |shard, sequence, applied: &paquebot_model::Applied| {
+            watching.applied(shard, sequence, &applied.changes);
+        });
+        let replica = Replica::start(store, log, node, &[ShardId::SYSTEM, ShardId::FIRST], watcher).await?;
+        Ok(Arc::new(Self { replica, registry, default_mailboxes }))
+    }
+
+    pub fn store(&self) -> &Arc<Store> {
+        self.replica.store()
+    }
+
+    /// Why this node takes no changes any more; `None` while it does.
+    pub fn failure(&self) -> Option<String> {
+        self.replica.failure()
+    }
+
+    /// Resolves once the service has been dropped by everyone and nothing of it uses the store any more. For the first caller.
+    pub fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.replica.ended()
+    }
+
+    pub(crate) fn replica(&self) -> &Replica {
+        &self.replica
+    }
+
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Proposes one op; a refusal is an error here.
+    pub(crate) async fn change(&self, shard: ShardId, op: Op, bodies: Vec<Body>) -> Result<Outcome, ChangeError> {
+        match self.replica.propose(shard, vec![op], bodies).await?.pop() {
+            Some(Outcome::Refused(refusal)) => Err(refusal.into()),
+            Some(outcome) => Ok(outcome),
+            None => Err(ServiceError::Stopping.into()),
+        }
+    }
+
+    /// Proposes ops of one shard that stay together; gives each one's outcome, refusals included.
+    pub async fn change_all(
+        &self,
+        shard: ShardId,
+        ops: Vec<Op>,
+        bodies: Vec<Body>,
+    ) -> Result<Vec<Outcome>, ChangeError> {
+        Ok(self.replica.propose(shard, ops, bodies).await?)
+    }
+
+    /// The login of this name, unless there is none or it was removed.
+    pub fn login(&self, name: &str) -> Result<Option<Login>, ServiceError> {
+        let key = key::login(name);
+        match self.store().read()?.rows(ShardId::SYSTEM).get(&key)? {
+            Some(bytes) => {
+                let login = Login::decode(&bytes).ok_or(ServiceError::DamagedRow(key))?;
+                Ok(Some(login).filter(|login| !login.removed))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Every login by name.
+    pub fn logins(&self) -> Result<Vec<Login>, ServiceError> {
+        let (from, to) = key::logins();
+        let mut logins = Vec::new();
+        self.store().read()?.rows(ShardId::SYSTEM).scan(&from, &to, &mut |_, value| {
+            logins.extend(Login::decode(value).filter(|login| !login.removed));
+            Scan::Continue
+        })?;
+        Ok(logins)
+    }
+
+    /// The account of a login; `None` if there is no such login.
+    pub async fn account(self: &Arc<Self>, name: &str) -> Result<Option<Account>, ChangeError> {
+        match self.login(name)? {
+            Some(login) => self.enter(name, login.shard, login.account).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The account of somebody whose password is kept elsewhere (in a passwd-file): made when it is first asked for.
+    pub async fn account_or_new(self: &Arc<Self>, name: &str) -> Result<Account, ChangeError> {
+        match self.account(name).await? {
+            Some(account) => Ok(account),
+            None => self.add_login(name, None).await,
+        }
+    }
+
+    /// Makes a login with its account.
+    pub async fn add_login(self: &Arc<Self>, name: &str, credentials: Option<String>) -> Result<Account, ChangeError> {
+        let op = Op::AddLogin { name: name.into(), shard: ShardId::FIRST, credentials };
+        match self.change(ShardId::SYSTEM, op, Vec::new()).await? {
+            Outcome::Login { account, shard } => self.enter(name, shard, account).await,
+            _ => Err(Refusal::NoSuchLogin.into()),
+        }
+    }
+
+    pub async fn set_credentials(&self, name: &str, credentials: String) -> Result<(), ChangeError> {
+        let op = Op::SetCredentials { name: name.into(), credentials: Some(credentials) };
+        self.change(ShardId::SYSTEM, op, Vec::new()).await.map(drop)
+    }
+
+    /// Nobody can log in by this name any more. The mail stays, and is there again when the login is.
+    pub async fn remove_login(&self, name: &str) -> Result<(), ChangeError> {
+        self.change(ShardId::SYSTEM, Op::RemoveLogin { name: name.into() }, Vec::new()).await.map(drop)
+    }
+
+    /// The account, with its mailboxes made if this is the first time: the login and the account are in two shards, and a crash may have come
+    /// between them.
+    async fn enter(self: &Arc<Self>, name: &str, shard: ShardId, id: AccountId) -> Result<Account, ChangeError> {
+        let account = Account { service: self.clone(), shard, id, name: name.into() };
+        let there = self.store().read().map_err(ServiceError::from)?.rows(shard).get(&key::account(id));
+        if there.map_err(ServiceError::from)?.is_none() {
+            let op = Op::AddAccount { account: id, name: name.into(), mailboxes: self.default_mailboxes.clone() };
+            self.change(shard, op, Vec::new()).await?;
+        }
+        Ok(account)
+    }
+}
