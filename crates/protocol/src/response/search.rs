@@ -38,18 +38,15 @@ impl ResponseWriter<'_> {
     pub fn search(&mut self, numbers: impl IntoIterator<Item = u32>, modseq: Option<ModSeq>) {
         self.out.extend_from_slice(b"* SEARCH");
         self.numbers(numbers);
-        if let Some(modseq) = modseq {
-            self.out.extend_from_slice(b" (MODSEQ ");
-            write_number(self.out, modseq.0);
-            self.out.push(b')');
-        }
+        self.modseq(modseq);
         self.end_line();
     }
 
-    /// SORT, in order.
-    pub fn sort(&mut self, numbers: impl IntoIterator<Item = u32>) {
+    /// SORT, in order; `modseq` as in [`Self::search`].
+    pub fn sort(&mut self, numbers: impl IntoIterator<Item = u32>, modseq: Option<ModSeq>) {
         self.out.extend_from_slice(b"* SORT");
         self.numbers(numbers);
+        self.modseq(modseq);
         self.end_line();
     }
 
@@ -96,6 +93,14 @@ impl ResponseWriter<'_> {
         for number in numbers {
             self.out.push(b' ');
             write_number(self.out, number.into());
+        }
+    }
+
+    fn modseq(&mut self, modseq: Option<ModSeq>) {
+        if let Some(modseq) = modseq {
+            self.out.extend_from_slice(b" (MODSEQ ");
+            write_number(self.out, modseq.0);
+            self.out.push(b')');
         }
     }
 
