@@ -1,14 +1,122 @@
-//! THREAD.
+//! THREAD (RFC 5256).
 
-use paquebot_protocol::Tag;
-use paquebot_protocol::command::Thread;
+use paquebot_message::thread::{ThreadInput, ordered_subject, references, write_threads};
+use paquebot_message::{MessageIdHash, SummaryRef};
+use paquebot_model::Message;
+use paquebot_protocol::command::{Thread, ThreadAlgorithm};
+use paquebot_protocol::{NumberKind, SequenceSet, Tag};
 
+use super::bodies::Bodies;
+use super::search::{ScanError, Wanted, expunges, find, plan, unknown_charset, warn};
+use super::sort::in_background;
 use crate::session::Session;
-use crate::state::Flow;
+use crate::state::{End, Flow};
 
-/// Answers THREAD.
+/// Messages whose references are read before other sessions get their turn.
+const SLICE_MESSAGES: usize = 256;
+
+/// Answers THREAD and UID THREAD.
 pub(crate) async fn thread(session: &mut Session, tag: &Tag, command: Thread) -> Flow {
-    let _ = command;
-    session.writer().no(tag, None, "Not yet");
-    Ok(())
+    let expunges = expunges(command.kind);
+    let Some(plan) = plan(session, Some(&command.charset), &command.keys) else {
+        return unknown_charset(session, tag, expunges, false);
+    };
+    let found = match find(session, &plan, Wanted::All).await {
+        Ok(found) => found,
+        Err(ScanError::End(end)) => return Err(end),
+        Err(ScanError::Failed(error)) => return session.failed(tag, &error),
+    };
+    let inputs = Inputs::read(session, command.kind, &found.numbers).await?;
+    let algorithm = command.algorithm;
+    let threads = in_background(move || inputs.threads(algorithm)).await?;
+    session.writer().thread(&threads);
+    warn(session, &found);
+    session.complete(tag, expunges, None, "THREAD completed")
+}
+
+/// What threads are made of, as flat as it can be.
+#[derive(Default)]
+struct Inputs {
+    messages: Vec<Input>,
+    references: Vec<MessageIdHash>,
+    subjects: Vec<u8>,
+}
+
+struct Input {
+    id: u32,
+    message_id: Option<MessageIdHash>,
+    /// Where the references and the subject end, which begin where those of the message before end.
+    references_end: usize,
+    subject_end: usize,
+    is_reply: bool,
+    unix_seconds: i64,
+}
+
+impl Inputs {
+    async fn read(session: &mut Session, kind: NumberKind, numbers: &SequenceSet) -> Result<Self, End> {
+        let mut inputs = Self::default();
+        let messages = session.selected().view.messages().clone();
+        let mut bodies = Bodies::new(session.account().clone());
+        let ranges = numbers.ranges().iter().flat_map(|range| range.first..=range.last);
+        let picked = ranges.filter_map(|number| Some((number, messages.get(paquebot_types::SeqNum::new(number)?)?)));
+        for (index, (number, message)) in picked.enumerate() {
+            if index % SLICE_MESSAGES == SLICE_MESSAGES - 1 {
+                bodies.release();
+                session.end_slice().await?;
+            }
+            let id = match kind {
+                NumberKind::SeqNum => number,
+                NumberKind::Uid => message.uid.get(),
+            };
+            let read = bodies.indexed(message.blob, |indexed| inputs.push(id, message, Some(&indexed.summary)));
+            if let Err(error) = read {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, uid = message.uid.get(), "a message is threaded without its header");
+                inputs.push(id, message, None);
+            }
+        }
+        Ok(inputs)
+    }
+
+    fn push(&mut self, id: u32, message: &Message, summary: Option<&SummaryRef<'_>>) {
+        if let Some(summary) = summary {
+            self.references.extend(summary.references());
+            self.subjects.extend_from_slice(summary.sort_subject());
+        }
+        // RFC 5256, 2.2.
+        let sent = summary.and_then(SummaryRef::sent_date).map(|date| date.unix_seconds);
+        self.messages.push(Input {
+            id,
+            message_id: summary.and_then(SummaryRef::message_id),
+            references_end: self.references.len(),
+            subject_end: self.subjects.len(),
+            is_reply: summary.is_some_and(SummaryRef::is_reply),
+            unix_seconds: sent.unwrap_or(message.internal_date.unix_seconds()),
+        });
+    }
+
+    /// The threads as the answer writes them.
+    fn threads(&self, algorithm: ThreadAlgorithm) -> Vec<u8> {
+        let (mut references_start, mut subject_start) = (0, 0);
+        let inputs = self.messages.iter().map(|message| {
+            let input = ThreadInput {
+                id: message.id,
+                message_id: message.message_id,
+                references: self.references.get(references_start..message.references_end).unwrap_or_default(),
+                subject: self.subjects.get(subject_start..message.subject_end).unwrap_or_default(),
+                is_reply: message.is_reply,
+                unix_seconds: message.unix_seconds,
+            };
+            (references_start, subject_start) = (message.references_end, message.subject_end);
+            input
+        });
+        let inputs: Vec<ThreadInput<'_>> = inputs.collect();
+        let forest = match algorithm {
+            ThreadAlgorithm::OrderedSubject => ordered_subject(&inputs),
+            ThreadAlgorithm::References => references(&inputs),
+        };
+        let mut out = Vec::new();
+        write_threads(&forest, &mut out);
+        out
+    }
 }

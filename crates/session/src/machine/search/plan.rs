@@ -27,8 +27,7 @@ pub(crate) struct Plan {
     pub(super) root: Node,
     /// What is looked for in bodies; [`Test::Body`] names them by their places.
     pub(super) bodies: Vec<BodyText>,
-    /// Whether MODSEQ is among the keys: the answer then tells one (RFC 7162, 3.1.5).
-    pub(super) asks_modseq: bool,
+    asks_modseq: bool,
 }
 
 #[derive(Debug)]
@@ -54,7 +53,10 @@ pub(super) enum Test {
     /// Bears one of the keywords with these bits.
     Keyword(u128),
     Recent,
-    SeqNums { set: SequenceSet, last: Option<u32> },
+    SeqNums {
+        set: SequenceSet,
+        last: Option<u32>,
+    },
     Uids(UidSet),
     ChangedFrom(ModSeq),
     InternalDay(Days),
@@ -68,8 +70,14 @@ pub(super) enum Test {
     SentDay(Days),
     EmailId(EmailId),
     ThreadId(ThreadId),
-    Envelope { field: EnvelopeField, needle: Needle },
-    Header { name: Vec<u8>, needle: Needle },
+    Envelope {
+        field: EnvelopeField,
+        needle: Needle,
+    },
+    Header {
+        name: Vec<u8>,
+        needle: Needle,
+    },
     Body(usize),
 }
 
@@ -132,6 +140,11 @@ impl Plan {
         let mut compiler = Compiler { meaning, bodies: Vec::new(), asks_modseq: false };
         let root = compiler.node(keys);
         Self { root, bodies: compiler.bodies, asks_modseq: compiler.asks_modseq }
+    }
+
+    /// Whether MODSEQ is among the keys: the answer then tells one (RFC 7162, 3.1.5).
+    pub(crate) fn asks_modseq(&self) -> bool {
+        self.asks_modseq
     }
 }
 
