@@ -1,1 +1,1 @@
-//! LMTP delivery.
+pub mod protocol;
