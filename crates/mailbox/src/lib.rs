@@ -11,6 +11,7 @@ mod reader;
 mod service;
 mod snapshot;
 mod tree;
+mod upkeep;
 
 pub use account::{Account, Listed};
 pub use error::{ChangeError, ServiceError};
@@ -20,3 +21,4 @@ pub use reader::Reader;
 pub use service::{DefaultMailboxes, Service, usual_mailboxes};
 pub use snapshot::{MailboxKey, Snapshot};
 pub use tree::{Diff, PageTree};
+pub use upkeep::Upkeep;

@@ -116,3 +116,36 @@ async fn many_at_once_get_ascending_uids() {
     let rows = service.store().read().unwrap().rows(paquebot_types::ShardId::FIRST);
     assert_eq!(paquebot_model::check_accounts(&rows).unwrap(), []);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_expunged_can_come_back_until_it_is_purged() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = start(dir.path()).await;
+    let account = service.add_login("anna", None).await.unwrap();
+    let (shard, id) = account.id();
+    let inbox = account.mailbox_named(&MailboxName::inbox()).unwrap().unwrap();
+    append(&account, "INBOX", &[b"1\r\n".to_vec(), b"2\r\n".to_vec(), b"3\r\n".to_vec()]).await;
+    let copied: UidSet = [Uid::new(1).unwrap()].into_iter().collect();
+    let archive = account.mailbox_named(&MailboxName::new("Archive").unwrap()).unwrap().unwrap();
+    account.copy(inbox, copied, archive).await.unwrap();
+    let change = FlagChange { action: FlagAction::Add, flags: Flags::DELETED, keywords: Vec::new() };
+    account.store(inbox, UidSet::all(), change.clone(), None).await.unwrap();
+    account.expunge(inbox, UidSet::all()).await.unwrap();
+
+    let early = service.upkeep(shard, 1).await.unwrap();
+    assert_eq!((early.accounts, early.purged, early.collected), (1, 0, 0));
+    let back = account
+        .change(paquebot_model::Op::Undelete { account: id, mailbox: inbox, since_ms: 0 }, vec![])
+        .await
+        .unwrap();
+    assert_eq!(back, Outcome::Undeleted { messages: 3 });
+    assert_eq!(read(&account, "INBOX", 5), b"2\r\n");
+
+    account.store(inbox, UidSet::all(), change, None).await.unwrap();
+    account.expunge(inbox, UidSet::all()).await.unwrap();
+    let late = service.upkeep(shard, u64::MAX).await.unwrap();
+    assert_eq!((late.purged, late.collected), (1, 2), "the copy in Archive keeps its body");
+    assert_eq!(read(&account, "Archive", 1), b"1\r\n");
+    let rows = service.store().read().unwrap().rows(shard);
+    assert_eq!(paquebot_model::check_accounts(&rows).unwrap(), []);
+}

@@ -142,6 +142,11 @@ pub fn pages(account: AccountId, mailbox: MailboxId, first: u32, last: u32) -> K
     (page(account, mailbox, first), to)
 }
 
+/// Every page of the account.
+pub fn all_pages(account: AccountId) -> KeyRange {
+    kind_range(account, b'P')
+}
+
 pub fn subscription(account: AccountId, name: &MailboxName) -> Vec<u8> {
     let mut key = prefix(account, b'S');
     key.extend_from_slice(name.as_str().as_bytes());
@@ -157,6 +162,11 @@ pub fn tombstone(account: AccountId, mailbox: MailboxId, modseq: ModSeq) -> Vec<
     key.extend_from_slice(&mailbox.get().to_be_bytes());
     key.extend_from_slice(&modseq.0.to_be_bytes());
     key
+}
+
+/// Every tombstone of the account.
+pub fn tombstones(account: AccountId) -> KeyRange {
+    kind_range(account, b'T')
 }
 
 /// The tombstones with a modseq above `after`.

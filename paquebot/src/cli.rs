@@ -1,0 +1,36 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// An IMAP server that replicates: one binary for one machine or many.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+pub struct Arguments {
+    /// The configuration file; without it every key has its default.
+    #[arg(long, short, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serves mail until SIGTERM.
+    Serve,
+    /// Adds, lists, changes and removes users.
+    #[command(subcommand)]
+    User(User),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum User {
+    /// Adds a user; the password is read from standard input.
+    Add {
+        name: String,
+        /// Reads the password from standard input, without a prompt: its first line.
+        #[arg(long)]
+        password_stdin: bool,
+    },
+}

@@ -1,0 +1,45 @@
+//! What every command that touches mail starts: the store, its log and the service.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use paquebot_auth::{Access, CredentialSource, Credentials, Found, SourceError, UserName};
+use paquebot_log_embedded::EmbeddedLog;
+use paquebot_mailbox::{Service, usual_mailboxes};
+use paquebot_store::fs::RealFs;
+use paquebot_store::{Options, Store};
+
+use crate::config::Config;
+
+/// Opens the data directory and starts the service on it.
+pub async fn start(config: &Config) -> anyhow::Result<Arc<Service>> {
+    let (store, tail) = Store::open(Arc::new(RealFs::default()), &config.data, Options::default())?;
+    if let Some(torn) = &tail.torn {
+        tracing::warn!(?torn, "the last write before the server ended was not finished, and nobody was told of it: it is cut off");
+    }
+    let store = Arc::new(store);
+    let log = Arc::new(EmbeddedLog::open(store.clone(), tail).context("cannot open the log")?);
+    Service::start(store, log, "local", usual_mailboxes()).await.context("cannot start the mail service")
+}
+
+/// Ends the service, and returns when everything is on disk and the data directory can be opened by another.
+pub async fn stop(service: Arc<Service>) -> anyhow::Result<()> {
+    service.store().checkpoint().context("cannot make the index durable")?;
+    let ended = service.ended();
+    drop(service);
+    ended.await;
+    Ok(())
+}
+
+/// The users whose passwords are kept in the store.
+pub struct StoredUsers(pub Arc<Service>);
+
+impl CredentialSource for StoredUsers {
+    fn find(&self, user: &UserName) -> Result<Option<Found>, SourceError> {
+        let failed = |what: String| SourceError { what };
+        let login = self.0.login(user.as_str()).map_err(|error| failed(error.to_string()))?;
+        let Some(text) = login.and_then(|login| login.credentials) else { return Ok(None) };
+        let credentials = Credentials::parse(&text).map_err(|error| failed(error.to_string()))?;
+        Ok(Some(Found { credentials, access: Access::default() }))
+    }
+}

@@ -1,0 +1,63 @@
+//! The server's certificate.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::config::Config;
+
+/// Reads the certificate that is configured, or the self-signed one in the data directory, which is made when there is none.
+pub fn load(config: &Config) -> anyhow::Result<paquebot_session::Tls> {
+    let (certificate, key) = match (&config.tls.certificate, &config.tls.key) {
+        (Some(certificate), Some(key)) => (certificate.clone(), key.clone()),
+        (None, None) => self_signed(&config.data)?,
+        _ => bail!("[tls] needs both `certificate` and `key`, or neither"),
+    };
+    let chain: Vec<CertificateDer> = CertificateDer::pem_file_iter(&certificate)
+        .and_then(Iterator::collect)
+        .with_context(|| format!("cannot read the certificate {}", certificate.display()))?;
+    let Some(first) = chain.first().cloned() else { bail!("{} holds no certificate", certificate.display()) };
+    let private = PrivateKeyDer::from_pem_file(&key).with_context(|| format!("cannot read the key {}", key.display()))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut tls = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, private)
+        .with_context(|| format!("{} and {} do not fit", certificate.display(), key.display()))?;
+    // Tickets cost every session memory, and clients of IMAP stay connected.
+    tls.send_tls13_tickets = 0;
+    tls.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+    tls.alpn_protocols = vec![b"imap".to_vec()];
+    Ok(paquebot_session::Tls::new(Arc::new(tls), &first))
+}
+
+fn self_signed(data: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
+    let (certificate, key) = (data.join("tls.crt"), data.join("tls.key"));
+    if certificate.exists() && key.exists() {
+        return Ok((certificate, key));
+    }
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
+    let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    names.extend((!host.is_empty()).then_some(host));
+    let made = rcgen::generate_simple_self_signed(names).context("cannot make a self-signed certificate")?;
+    write(&key, 0o600, &made.signing_key.serialize_pem())?;
+    write(&certificate, 0o644, &made.cert.pem())?;
+    Ok((certificate, key))
+}
+
+fn write(path: &Path, mode: u32, text: &str) -> anyhow::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(mode).open(path);
+    let written = file.as_mut().map(|file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
+    match written {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(error).with_context(|| format!("cannot write {}", path.display())),
+        Err(error) => bail!("cannot write {}: {error}", path.display()),
+    }
+}
