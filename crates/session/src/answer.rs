@@ -23,22 +23,23 @@ pub(crate) enum Named {
 impl Session {
     /// Tells what has changed in the mailbox, then that the command is completed.
     pub(crate) fn complete(&mut self, tag: &Tag, expunges: Expunges, code: Option<Code<'_>>, text: &str) -> Flow {
-        self.tell(expunges)?;
+        let told = self.tell(expunges);
         self.writer().ok(tag, code, text);
-        Ok(())
+        told
     }
 
     /// Tells what has changed in the mailbox, then NO.
     pub(crate) fn refuse(&mut self, tag: &Tag, expunges: Expunges, code: Option<Code<'_>>, text: &str) -> Flow {
-        self.tell(expunges)?;
+        let told = self.tell(expunges);
         self.writer().no(tag, code, text);
-        Ok(())
+        told
     }
 
     /// BAD: the client's mistake.
     pub(crate) fn bad(&mut self, tag: Option<&Tag>, text: &str) -> Flow {
         Counters::count(&self.shared.counters.bad_commands);
         self.bad_commands += 1;
+        self.was_bad = true;
         self.writer().bad(tag, None, text);
         if self.bad_commands >= self.shared.config.bad_commands_max {
             return Err(End::Bye("Too many bad commands in a row".into()));

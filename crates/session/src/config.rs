@@ -17,6 +17,8 @@ pub struct Config {
     pub search_depth_max: usize,
     /// Commands in a row that get BAD before the connection is cut.
     pub bad_commands_max: u32,
+    /// Logins that may fail on one connection.
+    pub failed_logins_max: u32,
     /// From the connection to the end of a login.
     pub login_timeout: Duration,
     /// Without a command, after login. RFC 9051, 5.4 wants 30 minutes at least.
@@ -41,6 +43,7 @@ impl Default for Config {
             set_elements_max: 10_000,
             search_depth_max: 50,
             bad_commands_max: 20,
+            failed_logins_max: 10,
             login_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(30 * 60),
             command_timeout: Duration::from_secs(5 * 60),

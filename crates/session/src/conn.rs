@@ -54,6 +54,18 @@ impl Conn {
         self.taken = 0;
     }
 
+    /// Compresses what is read and written from now on. What was read already was sent after the command and so is compressed.
+    pub(crate) fn compress(&mut self) {
+        let received = self.input.split_off(self.taken.min(self.input.len()));
+        self.drop_input();
+        self.stream.compress(&received);
+    }
+
+    /// The opposite of [`Self::compress`]: what was read and inflated already stays.
+    pub(crate) fn stop_compressing(&mut self) {
+        self.stream.stop_compressing();
+    }
+
     /// Waits for more input. Cancel-safe.
     pub(crate) async fn fill(&mut self) -> Flow {
         let octets = self.stream.read().await.map_err(End::Broken)?;

@@ -20,6 +20,8 @@ mod capability;
 mod config;
 mod conn;
 mod machine;
+mod reading;
+mod serve;
 mod session;
 mod shared;
 mod state;
@@ -27,5 +29,5 @@ mod stream;
 mod view;
 
 pub use config::Config;
-pub use machine::serve;
+pub use serve::serve;
 pub use shared::{Counters, Listener, Shared, Tls};

@@ -1,29 +1,161 @@
 //! What each command does, one file a command.
 
-use paquebot_protocol::{Command, Tagged};
+use paquebot_protocol::response::{Code, Namespace};
+use paquebot_protocol::{Command, Tag, Tagged};
+use paquebot_types::MailboxName;
 
+use crate::capability;
 use crate::session::Session;
-use crate::state::Flow;
+use crate::state::{End, Flow, State};
+use crate::view::Expunges;
 
+pub(crate) mod append;
+mod authenticate;
+mod bodies;
+mod compress;
+mod condstore;
+mod copy;
+mod create;
+mod delete;
+mod enable;
+mod expunge;
 mod fetch;
+mod id;
+mod idle;
+mod list;
+mod login;
+pub(crate) mod recent;
+mod rename;
 mod search;
+mod select;
 mod sort;
+mod starttls;
+mod status;
+mod store;
+mod subscribe;
 mod thread;
+mod unauthenticate;
 mod update;
+
+use copy::Originals;
+use subscribe::Subscription;
+
+/// The state that a command belongs to (RFC 9051, 6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    Anything,
+    NotAuthenticated,
+    Authenticated,
+    Selected,
+}
+
+impl Needs {
+    fn of(command: &Command) -> Self {
+        match command {
+            Command::Capability | Command::Noop | Command::Logout | Command::Id(_) => Self::Anything,
+            Command::StartTls | Command::Authenticate(_) | Command::Login(_) => Self::NotAuthenticated,
+            Command::Enable(_)
+            | Command::Select(_)
+            | Command::Create(_)
+            | Command::Delete(_)
+            | Command::Rename { .. }
+            | Command::Subscribe(_)
+            | Command::Unsubscribe(_)
+            | Command::List(_)
+            | Command::Namespace
+            | Command::Status(_)
+            | Command::Idle
+            | Command::Compress
+            | Command::Unauthenticate => Self::Authenticated,
+            Command::Check
+            | Command::Close
+            | Command::Unselect
+            | Command::Expunge(_)
+            | Command::Search(_)
+            | Command::Sort(_)
+            | Command::Thread(_)
+            | Command::Fetch(_)
+            | Command::Store(_)
+            | Command::Copy(_)
+            | Command::Move(_) => Self::Selected,
+        }
+    }
+
+    /// Why a command cannot be answered in this state; `None` if it can.
+    fn lacking(self, state: &State) -> Option<&'static str> {
+        match (self, state) {
+            (Self::NotAuthenticated, State::Authenticated(_) | State::Selected(..)) => {
+                Some("You are logged in already")
+            }
+            (Self::Authenticated | Self::Selected, State::NotAuthenticated) => Some("Log in first"),
+            (Self::Selected, State::Authenticated(_)) => Some("Select a mailbox first"),
+            _ => None,
+        }
+    }
+}
 
 /// Answers a command.
 ///
 /// Each command's future has its own place on the heap while it runs, so that a waiting session is as small as its state.
 pub(crate) async fn answer(session: &mut Session, tagged: Tagged) -> Flow {
     let Tagged { tag, command } = tagged;
+    let tag = &tag;
+    tracing::debug!(command = command.name(), "command");
+    if let Some(text) = Needs::of(&command).lacking(&session.state) {
+        return session.bad(Some(tag), text);
+    }
     match command {
-        Command::Fetch(fetch) => Box::pin(fetch::fetch(session, &tag, fetch)).await,
-        Command::Search(search) => Box::pin(search::search(session, &tag, search)).await,
-        Command::Sort(sort) => Box::pin(sort::sort(session, &tag, sort)).await,
-        Command::Thread(thread) => Box::pin(thread::thread(session, &tag, thread)).await,
-        _ => Ok(()),
+        Command::Capability => capability(session, tag),
+        Command::Noop => session.complete(tag, Expunges::Tell, None, "NOOP completed"),
+        Command::Check => session.complete(tag, Expunges::Tell, None, "CHECK completed"),
+        Command::Logout => logout(session, tag),
+        Command::Id(fields) => id::id(session, tag, fields.as_deref()),
+        Command::StartTls => Box::pin(starttls::starttls(session, tag)).await,
+        Command::Authenticate(command) => Box::pin(authenticate::authenticate(session, tag, command)).await,
+        Command::Login(command) => Box::pin(login::login(session, tag, command)).await,
+        Command::Enable(names) => enable::enable(session, tag, &names),
+        Command::Select(command) => Box::pin(select::select(session, tag, command)).await,
+        Command::Create(command) => Box::pin(create::create(session, tag, command)).await,
+        Command::Delete(mailbox) => Box::pin(delete::delete(session, tag, mailbox)).await,
+        Command::Rename { from, to } => Box::pin(rename::rename(session, tag, from, to)).await,
+        Command::Subscribe(mailbox) => Box::pin(subscribe::subscribe(session, tag, mailbox, Subscription::Begin)).await,
+        Command::Unsubscribe(mailbox) => Box::pin(subscribe::subscribe(session, tag, mailbox, Subscription::End)).await,
+        Command::List(command) => Box::pin(list::list(session, tag, command)).await,
+        Command::Namespace => namespace(session, tag),
+        Command::Status(command) => Box::pin(status::status(session, tag, command)).await,
+        Command::Idle => Box::pin(idle::idle(session, tag)).await,
+        Command::Compress => Box::pin(compress::compress(session, tag)).await,
+        Command::Unauthenticate => Box::pin(unauthenticate::unauthenticate(session, tag)).await,
+        Command::Close => Box::pin(expunge::close(session, tag)).await,
+        Command::Unselect => expunge::unselect(session, tag),
+        Command::Expunge(only) => Box::pin(expunge::expunge(session, tag, only)).await,
+        Command::Search(search) => Box::pin(search::search(session, tag, search)).await,
+        Command::Sort(sort) => Box::pin(sort::sort(session, tag, sort)).await,
+        Command::Thread(thread) => Box::pin(thread::thread(session, tag, thread)).await,
+        Command::Fetch(fetch) => Box::pin(fetch::fetch(session, tag, fetch)).await,
+        Command::Store(store) => Box::pin(store::store(session, tag, store)).await,
+        Command::Copy(copy) => Box::pin(copy::copy(session, tag, copy, Originals::Stay)).await,
+        Command::Move(copy) => Box::pin(copy::copy(session, tag, copy, Originals::Go)).await,
     }
 }
 
-/// Serves a connection to its end.
-pub async fn serve(_: tokio::net::TcpStream, _: crate::Listener, _: std::sync::Arc<crate::Shared>) {}
+/// Answers CAPABILITY (RFC 9051, 6.1.1).
+fn capability(session: &mut Session, tag: &Tag) -> Flow {
+    let capabilities = capability::list(session);
+    session.writer().capability(capabilities.iter().map(|name| &**name));
+    session.complete(tag, Expunges::Tell, None, "CAPABILITY completed")
+}
+
+/// Answers LOGOUT (RFC 9051, 6.1.3).
+fn logout(session: &mut Session, tag: &Tag) -> Flow {
+    session.writer().bye(None::<Code<'_>>, "Logging out");
+    session.writer().ok(tag, None, "LOGOUT completed");
+    Err(End::Logout)
+}
+
+/// Answers NAMESPACE (RFC 9051, 6.3.10): everything is the user's own.
+fn namespace(session: &mut Session, tag: &Tag) -> Flow {
+    let own = Namespace { prefix: "", separator: Some(MailboxName::SEPARATOR) };
+    session.writer().namespace(&[own], &[], &[]);
+    session.complete(tag, Expunges::Tell, None, "NAMESPACE completed")
+}

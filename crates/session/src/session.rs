@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
+use paquebot_auth::SessionGuard;
 use paquebot_mailbox::{Account, Reader, ServiceError};
 use paquebot_protocol::response::{Mode, ResponseWriter};
 use paquebot_protocol::{MessageSet, NumberKind, SequenceSet};
+
+use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::conn::Conn;
 use crate::shared::Shared;
@@ -17,13 +21,45 @@ pub(crate) struct Session {
     pub(crate) conn: Conn,
     pub(crate) state: State,
     pub(crate) modes: Modes,
-    /// Commands in a row that got BAD.
+    /// Becomes true when the server stops.
+    pub(crate) stopping: watch::Receiver<bool>,
+    /// When a login must have succeeded.
+    pub(crate) login_deadline: Instant,
+    /// Logins that failed on this connection.
+    pub(crate) failed_logins: u32,
+    /// When the command that is being read began.
+    pub(crate) command_began: Option<Instant>,
+    /// What to answer once a refused command has been read to its end.
+    pub(crate) refusal: Vec<u8>,
+    /// Commands in a row that got BAD, and whether the current one is among them.
     pub(crate) bad_commands: u32,
+    pub(crate) was_bad: bool,
+    /// The session's place among all.
+    _place: SessionGuard,
 }
 
 impl Session {
-    pub(crate) fn new(shared: Arc<Shared>, conn: Conn) -> Self {
-        Self { shared, conn, state: State::NotAuthenticated, modes: Modes::default(), bad_commands: 0 }
+    pub(crate) fn new(shared: Arc<Shared>, conn: Conn, place: SessionGuard, login_deadline: Instant) -> Self {
+        Self {
+            stopping: shared.stopping.clone(),
+            shared,
+            conn,
+            state: State::NotAuthenticated,
+            modes: Modes::default(),
+            login_deadline,
+            failed_logins: 0,
+            command_began: None,
+            refusal: Vec::new(),
+            bad_commands: 0,
+            was_bad: false,
+            _place: place,
+        }
+    }
+
+    /// Whether a password may cross this connection: under TLS, or from the machine itself.
+    pub(crate) fn takes_passwords(&self) -> bool {
+        let is_local = self.conn.peer.is_none_or(|peer| peer.is_loopback());
+        is_local || self.shared.config.plain_login || self.conn.stream.tls_connection().is_some()
     }
 
     /// Writes responses to the end of the output.

@@ -3,13 +3,14 @@
 use std::io;
 use std::sync::Arc;
 
-use paquebot_auth::{AccountGuard, UserName};
+use paquebot_auth::AccountGuard;
 use paquebot_mailbox::{Account, Live, Snapshot};
 use paquebot_protocol::response::Mode;
 use paquebot_protocol::{MessageSet, NumberKind, SequenceSet};
 use paquebot_types::{Keyword, MailboxName, ModSeq, UidSet};
 use tokio::sync::watch;
 
+use crate::machine::recent::Claim;
 use crate::view::{NoSuchNumber, View};
 
 /// What a command's answering comes to: the session goes on, or ends.
@@ -42,7 +43,6 @@ pub(crate) enum State {
 /// Who a session acts for.
 pub(crate) struct Identity {
     pub(crate) account: Account,
-    pub(crate) user: UserName,
     /// The session's place among its account's.
     pub(crate) _place: AccountGuard,
 }
@@ -79,6 +79,8 @@ pub(crate) struct Selected {
     /// Rings when the mailbox changes.
     pub(crate) bell: watch::Receiver<Arc<Snapshot>>,
     pub(crate) view: View,
+    /// Whether it is yet to be written down who was told of `\Recent` messages.
+    pub(crate) claim: Claim,
     /// What the last SEARCH saved (RFC 9051, 6.4.4.1).
     pub(crate) saved: UidSet,
 }

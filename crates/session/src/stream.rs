@@ -50,9 +50,14 @@ impl Stream {
         self.deflate.is_some()
     }
 
-    /// What is read and written from now on is compressed (RFC 4978).
-    pub(crate) fn compress(&mut self) {
-        self.deflate = Some(Box::default());
+    /// What is read and written from now on is compressed (RFC 4978), and so is what was `received` already.
+    pub(crate) fn compress(&mut self, received: &[u8]) {
+        self.deflate.insert(Box::default()).take(received);
+    }
+
+    /// The opposite of [`Self::compress`].
+    pub(crate) fn stop_compressing(&mut self) {
+        self.deflate = None;
     }
 
     /// Takes the socket out to put it under TLS; `None` if it is there already.
@@ -95,6 +100,12 @@ impl Stream {
                 _ => return Poll::Ready(Ok(octets.to_vec())),
             }
         }
+    }
+
+    /// Reads octets and drops them; gives how many, 0 at the end of the stream.
+    pub(crate) async fn read_raw(&mut self) -> io::Result<usize> {
+        self.deflate = None;
+        self.read().await.map(|octets| octets.len())
     }
 
     /// Writes all and sees to it that it leaves.

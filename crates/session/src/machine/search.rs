@@ -201,3 +201,6 @@ fn told_set(session: &Session, kind: NumberKind, numbers: &SequenceSet) -> Seque
 pub(super) fn highest_modseq(session: &Session, numbers: &SequenceSet) -> Option<ModSeq> {
     session.selected().view.picked(numbers).map(|(_, message)| message.modseq).max()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,195 @@
+//! The client's octets to steps of the session: commands, literals to be agreed to, mistakes.
+
+use std::time::Duration;
+
+use paquebot_protocol::command::{AppendHead, parse_append};
+use paquebot_protocol::response::{Code, ResponseWriter};
+use paquebot_protocol::{Event, FatalError, FrameError, ParseContext, SyntaxError, Tag, Tagged, parse};
+use tokio::time::{Instant, sleep_until};
+
+use crate::machine;
+use crate::machine::append::Announced;
+use crate::session::Session;
+use crate::shared::Counters;
+use crate::state::{End, Flow, State};
+
+/// What a client has sent, as far as the session acts on it between commands.
+enum Step {
+    Command(Result<Tagged, SyntaxError>),
+    /// A literal of a command; LOGIN's under this tag, if it is LOGIN's.
+    Literal {
+        login: Option<Tag>,
+    },
+    Append(Result<AppendHead, SyntaxError>, Announced),
+    Refused,
+    Bad(Option<Tag>, FrameError),
+    Fatal(FatalError),
+    /// What comes only within a command.
+    OutOfPlace,
+}
+
+impl Step {
+    fn of(event: Event<'_>, context: &ParseContext) -> Self {
+        match event {
+            Event::Command(bytes) => Self::Command(parse(bytes, context)),
+            Event::Literal { head, .. } => Self::Literal { login: login_tag(head) },
+            Event::Append(start) => Self::Append(parse_append(start.head, context), Announced::from(&start)),
+            Event::Refused => Self::Refused,
+            Event::Bad { tag, error } => Self::Bad(tag, error),
+            Event::Fatal(error) => Self::Fatal(error),
+            Event::Data(_) | Event::DataEnd | Event::AppendEnd(_) | Event::Line(_) => Self::OutOfPlace,
+        }
+    }
+}
+
+/// The tag of a LOGIN whose argument is a literal.
+fn login_tag(head: &[u8]) -> Option<Tag> {
+    let mut words = head.split(|&byte| byte == b' ');
+    let (tag, command) = (words.next()?, words.next()?);
+    if command.eq_ignore_ascii_case(b"LOGIN") { Tag::new(tag) } else { None }
+}
+
+/// Does what comes next in the input, or waits for more of it.
+pub(crate) async fn step(session: &mut Session) -> Flow {
+    let context = session.parse_context();
+    let step = session.conn.next(|event| Step::of(event, &context));
+    match step {
+        None => wait(session).await,
+        Some(Step::Command(Ok(tagged))) => {
+            session.command_began = None;
+            Box::pin(machine::answer(session, tagged)).await?;
+            finish(session).await
+        }
+        Some(Step::Command(Err(error))) => {
+            session.command_began = None;
+            session.bad(error.tag.as_ref(), &error.to_string())?;
+            finish(session).await
+        }
+        Some(Step::Literal { login: Some(tag) }) if !session.takes_passwords() => {
+            session.refuse_literal(|write| {
+                write.no(&tag, Some(Code::PrivacyRequired), "A password is taken under TLS only");
+            });
+            Ok(())
+        }
+        Some(Step::Literal { .. }) => {
+            session.writer().continuation("Go ahead");
+            Ok(())
+        }
+        Some(Step::Append(head, announced)) => {
+            session.command_began = None;
+            Box::pin(machine::append::append(session, head, announced)).await?;
+            finish(session).await
+        }
+        Some(Step::Refused) => {
+            session.command_began = None;
+            let answer = std::mem::take(&mut session.refusal);
+            session.conn.output().extend_from_slice(&answer);
+            finish(session).await
+        }
+        Some(Step::Bad(tag, error)) => {
+            session.command_began = None;
+            session.bad(tag.as_ref(), &error.to_string())?;
+            finish(session).await
+        }
+        Some(Step::Fatal(error)) => Err(End::Bye(error.to_string())),
+        Some(Step::OutOfPlace) => {
+            tracing::error!("the framer gave a part of a command out of place");
+            Err(End::Bye("The server lost its place in your command".into()))
+        }
+    }
+}
+
+/// After a command: a good one ends a row of bad ones, and much output goes out.
+async fn finish(session: &mut Session) -> Flow {
+    session.end_command();
+    session.conn.flush_if_full().await
+}
+
+/// Writes what there is and waits for more input, but not for ever.
+async fn wait(session: &mut Session) -> Flow {
+    session.conn.flush().await?;
+    let config = &session.shared.config;
+    let between_commands = session.conn.framer.is_between_commands();
+    if between_commands {
+        session.command_began = None;
+    } else if session.command_began.is_none() {
+        session.command_began = Some(Instant::now());
+    }
+    let deadline = match (&session.state, session.command_began) {
+        (State::NotAuthenticated, _) => session.login_deadline,
+        (_, Some(began)) => began + config.command_timeout,
+        (_, None) => Instant::now() + config.idle_timeout,
+    };
+    tokio::select! {
+        biased;
+        filled = session.conn.fill() => filled,
+        _ = session.stopping.wait_for(|stopping| *stopping), if between_commands => Err(stopping()),
+        () = sleep_until(deadline) => Err(End::Bye("Autologout; waited for too long".into())),
+    }
+}
+
+pub(crate) fn stopping() -> End {
+    End::Bye("The server is shutting down".into())
+}
+
+impl Session {
+    pub(crate) fn parse_context(&self) -> ParseContext {
+        let config = &self.shared.config;
+        ParseContext {
+            utf8: self.modes.utf8(),
+            set_elements_max: config.set_elements_max,
+            search_depth_max: config.search_depth_max,
+            ..ParseContext::default()
+        }
+    }
+
+    /// Does not let the client send the literal that it announced; the answer goes out when the rest of the command has been read.
+    fn refuse_literal(&mut self, answer: impl FnOnce(&mut ResponseWriter<'_>)) {
+        let mut refusal = Vec::new();
+        answer(&mut ResponseWriter::new(&mut refusal, self.mode()));
+        self.refusal = refusal;
+        self.conn.framer.refuse();
+    }
+
+    /// Waits for more of a command that has begun.
+    pub(crate) async fn fill_within_command(&mut self) -> Flow {
+        self.conn.flush().await?;
+        let deadline = match self.state {
+            State::NotAuthenticated => self.login_deadline,
+            _ => Instant::now() + self.shared.config.command_timeout,
+        };
+        tokio::select! {
+            biased;
+            filled = self.conn.fill() => filled,
+            () = sleep_until(deadline) => Err(End::Bye("Timeout; the command did not go on".into())),
+        }
+    }
+
+    /// The next line, which is no command: the answer to a challenge.
+    pub(crate) async fn read_line(&mut self) -> Result<Vec<u8>, End> {
+        self.conn.framer.expect_line();
+        loop {
+            let line = self.conn.next(|event| match event {
+                Event::Line(line) => Ok(line.to_vec()),
+                Event::Fatal(error) => Err(End::Bye(error.to_string())),
+                _ => Err(End::Bye("The server lost its place".into())),
+            });
+            match line {
+                Some(line) => return line,
+                None => self.fill_within_command().await?,
+            }
+        }
+    }
+
+    fn end_command(&mut self) {
+        Counters::count(&self.shared.counters.commands);
+        if !std::mem::take(&mut self.was_bad) {
+            self.bad_commands = 0;
+        }
+    }
+}
+
+/// How long somebody is made to wait before a password is looked at, at most: less than what the login may take.
+pub(crate) fn bounded(delay: Duration, deadline: Instant) -> Duration {
+    delay.min(deadline.saturating_duration_since(Instant::now()))
+}
