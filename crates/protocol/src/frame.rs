@@ -443,13 +443,16 @@ impl Framer {
     fn line_too_long<'a>(&mut self, taken: &[u8], line_ended: bool) -> Step<'a> {
         let error = FrameError::LineTooLong { max: self.limits.line_bytes };
         self.first_line = false;
-        self.drained = self.drained.saturating_add((self.buffer.len() - self.line_start) as u64);
+        // An announcement at the line's end may have begun before the limit was passed.
+        let line = self.buffer.get(self.line_start..).unwrap_or_default();
+        let tail = line.get(line.len().saturating_sub(TAIL_BYTES)..).unwrap_or_default().to_vec();
+        self.drained = self.drained.saturating_add(line.len() as u64);
         if !self.streaming {
             let room = self.limits.line_bytes.saturating_sub(self.buffer.len()).min(taken.len());
             self.buffer.extend_from_slice(taken.get(..room).unwrap_or_default());
             self.tag = tag_of(self.buffer.get(..self.limits.line_bytes).unwrap_or(&self.buffer));
         }
-        self.buffer = Vec::new();
+        self.buffer = tail;
         self.line_start = 0;
         let end = Drained::Bad(error);
         self.state = State::DrainLine { end };

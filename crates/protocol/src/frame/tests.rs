@@ -268,6 +268,9 @@ fn a_line_too_long_is_read_to_its_end_with_the_literals_it_announces() {
     );
     let literal = format!("{exact} {{8+}}\r\nb NOOP\r\n y\r\nc NOOP\r\n");
     assert_eq!(all_ways(small(), literal.as_bytes(), accept), [bad("a", error), command("c NOOP")]);
+    // The limit lies within the announcement.
+    let within = format!("{} {{8+}}\r\nb NOOP\r\n y\r\nc NOOP\r\n", &exact[..37]);
+    assert_eq!(all_ways(small(), within.as_bytes(), accept), [bad("a", error), command("c NOOP")]);
     let sync = format!("{exact} {{8}}\r\nb NOOP\r\n");
     assert_eq!(all_ways(small(), sync.as_bytes(), accept), [bad("a", error), command("b NOOP")]);
     let endless = all_ways(small(), "a".repeat(200).as_bytes(), accept);
