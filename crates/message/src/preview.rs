@@ -84,6 +84,7 @@ mod tests {
                 "Content-Type: multipart/mixed; boundary=b\n\nno\n--b\nContent-Type: image/png\n\nno\n--b\n\nyes\n--b--\n",
                 "yes".to_owned(),
             ),
+            ("Content-Type: multipart/mixed\n\nno boundary", "no boundary".to_owned()),
             (&long, "wörd ".repeat(40).trim_end().to_owned()),
         ];
         for (message, expected) in cases {

@@ -3,6 +3,7 @@
 //! It keeps the fields it needs and offsets, never bodies, so that its memory does not grow with the message beyond
 //! [`crate::limits`]. Every byte is looked at a fixed number of times, whatever the nesting.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use memchr::{memchr, memchr_iter, memmem};
@@ -373,47 +374,21 @@ impl Splitter {
         part.lines = end.line_feeds;
         part.fields.end = self.kept.len();
 
-        let fields = self.kept.get(part.fields.clone()).unwrap_or_default();
-        let value = |name| header::fields(fields).find(|field| field.is(name)).map(|field| field.value);
-        part.encoding = value("Content-Transfer-Encoding").map_or(Encoding::SevenBit, Encoding::parse);
-        let content_type = value("Content-Type").and_then(ContentType::parse);
-        let is_kind = |kind| content_type.as_ref().is_some_and(|found| found.is_kind(kind));
-        let is_message = match &content_type {
-            Some(found) => found.is("message", "rfc822") || found.is("message", "global"),
-            None => part.in_digest,
-        };
-
-        if is_message {
-            part.kind = if part.depth < DEPTH_MAX && has_room { PartKind::Message } else { PartKind::Opaque };
-            if part.kind == PartKind::Message {
-                self.open(Some(index), false, end.offset);
-            }
-        } else if is_kind("multipart") {
-            let boundary = content_type.as_ref().and_then(|found| found.parameter("boundary"));
-            let boundary = boundary.as_deref().unwrap_or_default().trim_ascii_end();
-            if boundary.is_empty() || boundary.len() > BOUNDARY_BYTES_MAX {
-                part.kind = PartKind::BrokenMultipart;
-            } else if part.depth >= DEPTH_MAX {
-                part.kind = PartKind::Opaque;
-            } else {
-                part.kind = PartKind::Multipart;
-                let is_digest = content_type.as_ref().is_some_and(|found| found.is("multipart", "digest"));
-                let boundary = boundary.to_vec();
+        let header = ReadHeader::new(self.kept.get(part.fields.clone()).unwrap_or_default());
+        part.encoding = header.encoding;
+        part.kind = header.kind(part, has_room);
+        match part.kind {
+            PartKind::Message => self.open(Some(index), false, end.offset),
+            PartKind::Multipart => {
+                let boundary = header.boundary.into_owned();
                 self.boundaries.entry(boundary.clone()).or_default().push(self.levels.len());
-                self.levels.push(Level { part: index, boundary, is_digest });
+                self.levels.push(Level { part: index, boundary, is_digest: header.is_digest });
             }
-        } else {
-            let is_text = content_type.is_none() || is_kind("text");
-            part.kind = if is_text { PartKind::Text } else { PartKind::Other };
-            let is_readable =
-                content_type.as_ref().is_none_or(|found| found.is("text", "plain") || found.is("text", "html"));
-            let is_attachment = value("Content-Disposition")
-                .and_then(Disposition::parse)
-                .is_some_and(|found| found.kind.eq_ignore_ascii_case(b"attachment"));
-            if self.preview_source.is_none() && is_readable && !is_attachment {
+            kind if self.preview_source.is_none() && kind.is_text() && header.is_readable => {
                 self.preview_source = Some((index, Vec::new()));
                 self.capturing = true;
             }
+            _ => {}
         }
     }
 
@@ -446,6 +421,56 @@ impl Splitter {
                     self.preview_source = None;
                 }
             }
+        }
+    }
+}
+
+/// What the fields of a part's header say about how to split it.
+struct ReadHeader<'a> {
+    content_type: Option<ContentType<'a>>,
+    encoding: Encoding,
+    /// Empty if there is none that can be used.
+    boundary: Cow<'a, [u8]>,
+    is_digest: bool,
+    /// Whether a preview may be made of the part.
+    is_readable: bool,
+}
+
+impl<'a> ReadHeader<'a> {
+    fn new(fields: &'a [u8]) -> Self {
+        let value = |name| header::fields(fields).find(|field| field.is(name)).map(|field| field.value);
+        let content_type = value("Content-Type").and_then(ContentType::parse);
+        let is = |kind, subtype| content_type.as_ref().is_some_and(|found| found.is(kind, subtype));
+        let is_digest = is("multipart", "digest");
+        let is_text = content_type.as_ref().is_some_and(|found| found.is_kind("text"));
+        let is_attachment = value("Content-Disposition")
+            .and_then(Disposition::parse)
+            .is_some_and(|found| found.kind.eq_ignore_ascii_case(b"attachment"));
+        let mut boundary = content_type.as_ref().and_then(|found| found.parameter("boundary")).unwrap_or_default();
+        if boundary.last().is_some_and(u8::is_ascii_whitespace) {
+            boundary = Cow::Owned(boundary.trim_ascii_end().to_vec());
+        }
+        if boundary.len() > BOUNDARY_BYTES_MAX {
+            boundary = Cow::Borrowed(&[]);
+        }
+        let is_readable = !is_attachment && (!is_text || is("text", "plain") || is("text", "html"));
+        let encoding = value("Content-Transfer-Encoding").map_or(Encoding::SevenBit, Encoding::parse);
+        Self { content_type, encoding, boundary, is_digest, is_readable }
+    }
+
+    fn kind(&self, part: &Part, has_room: bool) -> PartKind {
+        let is_shallow = part.depth < DEPTH_MAX;
+        match &self.content_type {
+            None if !part.in_digest => PartKind::Text,
+            Some(found) if found.is_kind("text") => PartKind::Text,
+            Some(found) if found.is_kind("multipart") => match self.boundary.is_empty() {
+                true => PartKind::BrokenMultipart,
+                false if is_shallow => PartKind::Multipart,
+                false => PartKind::Opaque,
+            },
+            Some(found) if !(found.is("message", "rfc822") || found.is("message", "global")) => PartKind::Other,
+            _ if is_shallow && has_room => PartKind::Message,
+            _ => PartKind::Opaque,
         }
     }
 }
