@@ -13,6 +13,7 @@ use super::bodies::Bodies;
 use super::search::{
     Plan, ScanError, Wanted, expunges, find, highest_modseq, plan, told_number, unknown_charset, warn,
 };
+use super::walk::Walk;
 use crate::session::Session;
 use crate::state::{End, Flow};
 
@@ -104,25 +105,24 @@ enum Value {
 impl Keys {
     async fn read(session: &mut Session, criteria: &[SortCriterion], numbers: &SequenceSet) -> Result<Self, End> {
         let mut keys = Self::new(criteria);
-        let messages = session.selected().view.messages().clone();
+        let walk = Walk::new(session.selected().view.messages().clone(), numbers.clone());
         let mut bodies = Bodies::new(session.account().clone());
         let needs_index = keys.criteria.iter().any(|criterion| needs_index(criterion.key));
-        let ranges = numbers.ranges().iter().flat_map(|range| range.first..=range.last);
-        let picked = ranges.filter_map(|number| Some((number, messages.get(paquebot_types::SeqNum::new(number)?)?)));
-        for (index, (number, message)) in picked.enumerate() {
+        for (index, (number, message)) in walk.enumerate() {
             if index % SLICE_MESSAGES == SLICE_MESSAGES - 1 {
                 bodies.release();
                 session.end_slice().await?;
             }
             if !needs_index {
-                keys.push(number, message, None);
+                keys.push(number.get(), &message, None);
                 continue;
             }
-            let read = bodies.indexed(message.blob, |indexed| keys.push(number, message, Some(&indexed.summary)));
+            let read =
+                bodies.indexed(message.blob, |indexed| keys.push(number.get(), &message, Some(&indexed.summary)));
             if let Err(error) = read {
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(error, uid = message.uid.get(), "a message is sorted without its header");
-                keys.push(number, message, None);
+                keys.push(number.get(), &message, None);
             }
         }
         Ok(keys)

@@ -9,6 +9,7 @@ use paquebot_protocol::{NumberKind, SequenceSet, Tag};
 use super::bodies::Bodies;
 use super::search::{ScanError, Wanted, expunges, find, plan, unknown_charset, warn};
 use super::sort::in_background;
+use super::walk::Walk;
 use crate::session::Session;
 use crate::state::{End, Flow};
 
@@ -55,24 +56,22 @@ struct Input {
 impl Inputs {
     async fn read(session: &mut Session, kind: NumberKind, numbers: &SequenceSet) -> Result<Self, End> {
         let mut inputs = Self::default();
-        let messages = session.selected().view.messages().clone();
+        let walk = Walk::new(session.selected().view.messages().clone(), numbers.clone());
         let mut bodies = Bodies::new(session.account().clone());
-        let ranges = numbers.ranges().iter().flat_map(|range| range.first..=range.last);
-        let picked = ranges.filter_map(|number| Some((number, messages.get(paquebot_types::SeqNum::new(number)?)?)));
-        for (index, (number, message)) in picked.enumerate() {
+        for (index, (number, message)) in walk.enumerate() {
             if index % SLICE_MESSAGES == SLICE_MESSAGES - 1 {
                 bodies.release();
                 session.end_slice().await?;
             }
             let id = match kind {
-                NumberKind::SeqNum => number,
+                NumberKind::SeqNum => number.get(),
                 NumberKind::Uid => message.uid.get(),
             };
-            let read = bodies.indexed(message.blob, |indexed| inputs.push(id, message, Some(&indexed.summary)));
+            let read = bodies.indexed(message.blob, |indexed| inputs.push(id, &message, Some(&indexed.summary)));
             if let Err(error) = read {
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(error, uid = message.uid.get(), "a message is threaded without its header");
-                inputs.push(id, message, None);
+                inputs.push(id, &message, None);
             }
         }
         Ok(inputs)

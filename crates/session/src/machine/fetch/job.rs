@@ -14,6 +14,7 @@ use super::body::{self, SendError};
 use super::items::{Facts, KeywordNames, needs_body, needs_index, write_item};
 use crate::conn::OUTPUT_BYTES;
 use crate::machine::bodies::{Bodies, Row, Unreadable};
+use crate::machine::walk::Walk;
 use crate::session::Session;
 use crate::state::{Flow, Modes};
 
@@ -105,24 +106,22 @@ impl<'a> Job<'a> {
 
     /// Answers for the messages with these numbers.
     pub async fn run(&mut self, session: &mut Session, numbers: &SequenceSet) -> Flow {
-        let messages = session.selected().view.messages().clone();
-        let ranges = numbers.ranges().iter().filter_map(|range| Some((SeqNum::new(range.first)?, range.last)));
-        let mut picked = ranges
-            .flat_map(|(first, last)| messages.iter_from(first).take_while(move |(number, _)| number.get() <= last));
-        loop {
-            let mut left = SLICE_MESSAGES;
-            while left > 0 && session.conn.output().len() < OUTPUT_BYTES {
-                let Some((number, message)) = picked.next() else { return Ok(()) };
-                if self.needs_body {
-                    self.tell_with_body(session, number, message).await?;
-                } else {
-                    self.tell(session, number, message);
-                }
-                left -= 1;
+        let walk = Walk::new(session.selected().view.messages().clone(), numbers.clone());
+        let mut left = SLICE_MESSAGES;
+        for (number, message) in walk {
+            if self.needs_body {
+                self.tell_with_body(session, number, &message).await?;
+            } else {
+                self.tell(session, number, &message);
             }
-            self.bodies.release();
-            session.end_slice().await?;
+            left -= 1;
+            if left == 0 || session.conn.output().len() >= OUTPUT_BYTES {
+                left = SLICE_MESSAGES;
+                self.bodies.release();
+                session.end_slice().await?;
+            }
         }
+        Ok(())
     }
 
     /// Tells what needs no body.

@@ -80,7 +80,7 @@ impl<'a> Reader<'a> {
             let at = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
             let (plain, following) = rest.split_at(at);
             match &mut text {
-                Cow::Borrowed(whole) if whole.is_empty() => text = Cow::Borrowed(plain),
+                Cow::Borrowed([]) => text = Cow::Borrowed(plain),
                 _ => text.to_mut().extend_from_slice(plain),
             }
             match following {

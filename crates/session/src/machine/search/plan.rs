@@ -35,7 +35,7 @@ pub(super) enum Node {
     All(Vec<Node>),
     Any(Vec<Node>),
     Not(Box<Node>),
-    Test(Test),
+    Test(Box<Test>),
 }
 
 /// A text to be found in a message's parts.
@@ -161,6 +161,10 @@ impl Node {
         }
     }
 
+    fn test(test: Test) -> Self {
+        Self::Test(Box::new(test))
+    }
+
     fn not(self) -> Self {
         Self::Not(Box::new(self))
     }
@@ -196,9 +200,9 @@ impl Compiler<'_> {
             SearchKey::Unkeyword(keyword) => return self.keyword(keyword).not(),
             SearchKey::Recent => Test::Recent,
             SearchKey::New => {
-                return Node::All(vec![Node::Test(Test::Recent), Node::Test(Test::Lacks(Flags::SEEN))]);
+                return Node::All(vec![Node::test(Test::Recent), Node::test(Test::Lacks(Flags::SEEN))]);
             }
-            SearchKey::Old => return Node::Test(Test::Recent).not(),
+            SearchKey::Old => return Node::test(Test::Recent).not(),
             SearchKey::Before(day) => Test::InternalDay(Days::before(*day)),
             SearchKey::On(day) => Test::InternalDay(Days::on(*day)),
             SearchKey::Since(day) => Test::InternalDay(Days::since(*day)),
@@ -243,7 +247,7 @@ impl Compiler<'_> {
                 None => return Node::NEVER,
             },
         };
-        Node::Test(test)
+        Node::test(test)
     }
 
     fn nodes(&mut self, keys: &[SearchKey]) -> Vec<Node> {
@@ -255,7 +259,7 @@ impl Compiler<'_> {
     fn keyword(&self, keyword: &Keyword) -> Node {
         match keyword_bits(self.meaning.keywords, std::slice::from_ref(keyword)) {
             0 => Node::NEVER,
-            bits => Node::Test(Test::Keyword(bits)),
+            bits => Node::test(Test::Keyword(bits)),
         }
     }
 
@@ -266,7 +270,7 @@ impl Compiler<'_> {
             _ if name.eq_ignore_ascii_case("In-Reply-To") => Some(EnvelopeField::InReplyTo),
             _ => None,
         };
-        Node::Test(match field {
+        Node::test(match field {
             Some(field) => self.envelope(field, text),
             None => Test::Header { name: name.as_bytes().to_vec(), needle: self.needle(text) },
         })

@@ -7,11 +7,12 @@ use paquebot_message::search::{Scope, SegmentReader, segments};
 use paquebot_message::{Splitter, Structure};
 use paquebot_model::Message;
 use paquebot_protocol::SequenceSet;
-use paquebot_types::{BlobId, SeqNum};
+use paquebot_types::BlobId;
 
 use super::judge::Facts;
 use super::plan::{Level, Node, Plan, Test};
 use crate::machine::bodies::{Bodies, CHUNK_BYTES, HELD_BYTES, Row, Unreadable};
+use crate::machine::walk::Walk;
 use crate::session::Session;
 use crate::state::End;
 
@@ -59,12 +60,10 @@ impl From<ServiceError> for ScanError {
 pub(crate) async fn find(session: &mut Session, plan: &Plan, wanted: Wanted) -> Result<Found, ScanError> {
     let messages = session.selected().view.messages().clone();
     let candidates = candidates(session, plan, &messages);
-    let ranges = candidates.ranges().iter().filter_map(|range| Some((SeqNum::new(range.first)?, range.last)));
-    let picked =
-        ranges.flat_map(|(first, last)| messages.iter_from(first).take_while(move |(number, _)| number.get() <= last));
     let mut scan = Scan::new(session, plan);
     let mut found = Found::default();
-    for (seq_num, message) in picked {
+    for (seq_num, message) in Walk::new(messages, candidates) {
+        let message = &message;
         let recent = session.selected().view.is_recent(message.uid);
         let facts = Facts { seq_num, message, recent, indexed: None, header: None, found: None };
         scan.cost += MESSAGE_COST;
@@ -102,9 +101,13 @@ fn candidates(session: &Session, plan: &Plan, messages: &PageTree) -> SequenceSe
         Node::All(nodes) => nodes.as_slice(),
         node => std::slice::from_ref(node),
     };
-    let named = nodes.iter().find_map(|node| match node {
-        Node::Test(Test::Uids(uids)) => Some(session.selected().view.numbers_of(uids)),
-        Node::Test(Test::SeqNums { set, last }) => {
+    let tests = nodes.iter().filter_map(|node| match node {
+        Node::Test(test) => Some(&**test),
+        _ => None,
+    });
+    let mut sets = tests.filter_map(|test| match test {
+        Test::Uids(uids) => Some(session.selected().view.numbers_of(uids)),
+        Test::SeqNums { set, last } => {
             let mut numbers = SequenceSet::new();
             let ranges = set.resolve(*last).into_iter().filter(|range| range.first <= messages.len());
             ranges.for_each(|range| numbers.insert(range.first, range.last.min(messages.len())));
@@ -112,7 +115,7 @@ fn candidates(session: &Session, plan: &Plan, messages: &PageTree) -> SequenceSe
         }
         _ => None,
     });
-    named.unwrap_or_else(|| {
+    sets.next().unwrap_or_else(|| {
         let mut all = SequenceSet::new();
         all.insert(1.min(messages.len()), messages.len());
         all
