@@ -36,10 +36,15 @@ pub struct StoredUsers(pub Arc<Service>);
 
 impl CredentialSource for StoredUsers {
     fn find(&self, user: &UserName) -> Result<Option<Found>, SourceError> {
-        let failed = |what: String| SourceError { what };
-        let login = self.0.login(user.as_str()).map_err(|error| failed(error.to_string()))?;
+        let login = self.0.login(user.as_str()).map_err(|error| SourceError {
+            what: "the accounts in the store cannot be read".into(),
+            source: Some(Box::new(error)),
+        })?;
         let Some(text) = login.and_then(|login| login.credentials) else { return Ok(None) };
-        let credentials = Credentials::parse(&text).map_err(|error| failed(error.to_string()))?;
+        let credentials = Credentials::parse(&text).map_err(|error| SourceError {
+            what: format!("the stored password of {user} cannot be used: set it anew with `paquebot user passwd`"),
+            source: Some(Box::new(error)),
+        })?;
         Ok(Some(Found { credentials, access: Access::default() }))
     }
 }

@@ -29,7 +29,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     if let Some(path) = &config.auth.passwd_file {
         sources.push(Arc::new(PasswdFile::open(path, Scheme::Plain)?));
     }
-    let authenticator = Authenticator::new(sources, ServerSecret::random()?, &AuthenticatorSettings::default());
+    let authenticator = Authenticator::new(sources, ServerSecret::random()?, &AuthenticatorSettings::default())?;
     let (stop, stopping) = watch::channel(false);
     let shared = Arc::new(Shared {
         service: service.clone(),
@@ -80,8 +80,13 @@ async fn accept(socket: TcpListener, listener: Listener, shared: Arc<Shared>) {
                 }
             },
             Some(_) = sessions.join_next(), if !sessions.is_empty() => {}
-            _ = stopping.wait_for(|stopping| *stopping) => break,
+            () = stopped(&mut stopping) => break,
         }
     }
     sessions.join_all().await;
+}
+
+/// The guard of what `wait_for` gives must not be held over another await.
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    let _ = stopping.wait_for(|stopping| *stopping).await;
 }

@@ -16,7 +16,7 @@ pub async fn run(config: &Config, command: User) -> anyhow::Result<()> {
             let mut password = String::new();
             std::io::stdin().lock().read_line(&mut password).context("cannot read the password")?;
             let password = password.trim_end_matches(['\r', '\n']);
-            let credentials = Credentials::create(&Secret::from(password.to_owned()))?;
+            let credentials = Credentials::create(&Secret::new(password))?;
             let service = node::start(config).await?;
             service.add_login(name.as_str(), Some(credentials.encode())).await?;
             node::stop(service).await
