@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::os::unix::process::ExitStatusExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use rustix::process::{Signal, kill_process};
+use rustix::process::{Signal, kill_process, kill_process_group};
 use tempfile::TempDir;
 
 use crate::certificates::Certificates;
@@ -101,8 +101,8 @@ impl Server {
     /// Starts it after it was stopped or killed, on the same data.
     pub fn start_again(&mut self) -> Result<()> {
         ensure!(self.running.is_none(), "the server runs already");
-        let mut serve = self.command("serve")?;
-        serve.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut serve = self.command(&["serve"])?;
+        serve.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut child = serve.spawn().with_context(|| format!("cannot start {serve:?}"))?;
 
         let log = Arc::new(Mutex::new(String::new()));
@@ -116,11 +116,10 @@ impl Server {
                 Ok(())
             }
             Err(error) => {
-                let _ = child.kill();
-                let _ = child.wait();
+                let status = end(&mut child);
                 readers.into_iter().for_each(|reader| drop(reader.join()));
                 let said = log.lock().map(|log| log.clone()).unwrap_or_default();
-                Err(error.context(format!("the server did not start; it said:\n{said}")))
+                Err(error.context(format!("the server did not start ({status}); it said:\n{said}")))
             }
         }
     }
@@ -164,8 +163,7 @@ impl Server {
 
     /// Makes an account with `paquebot user add`, before the start or while it serves.
     pub fn add_account(&self, name: &str, password: &str) -> Result<()> {
-        let mut add = self.command("user")?;
-        add.args(["add", name, "--password-stdin"]);
+        let mut add = self.command(&["user", "add", name, "--password-stdin"])?;
         run(&mut add, format!("{password}\n").as_bytes(), COMMAND_LIMIT)?.success().map(drop)
     }
 
@@ -176,18 +174,13 @@ impl Server {
 
     /// Runs `paquebot <arguments> --config <this server's>`.
     pub fn run(&self, arguments: &[&str]) -> Result<Finished> {
-        let (first, rest) = arguments.split_first().context("no command given")?;
-        run(self.command(first)?.args(rest), b"", COMMAND_LIMIT)
+        run(&mut self.command(arguments)?, b"", COMMAND_LIMIT)
     }
 
-    fn command(&self, name: &str) -> Result<Command> {
+    fn command(&self, arguments: &[&str]) -> Result<Command> {
         let mut command = Command::new(paquebot()?);
-        command
-            .arg(name)
-            .arg("--config")
-            .arg(self.configuration())
-            .current_dir(self.folder.path())
-            .env("NO_COLOR", "1");
+        command.args(arguments).arg("--config").arg(self.configuration());
+        command.current_dir(self.folder.path()).env("NO_COLOR", "1");
         Ok(command)
     }
 
@@ -278,14 +271,21 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if let Some(mut running) = self.running.take() {
-            let _ = running.child.kill();
-            let _ = running.child.wait();
+            end(&mut running.child);
             running.readers.into_iter().for_each(|reader| drop(reader.join()));
             if thread::panicking() {
                 eprintln!("--- the server's log\n{}", running.log.lock().map(|log| log.clone()).unwrap_or_default());
             }
         }
     }
+}
+
+/// Kills a server with whatever it has started, so that the pipes end. Gives how it ended, by this or before.
+fn end(child: &mut Child) -> String {
+    if let Ok(id) = pid(child) {
+        let _ = kill_process_group(id, Signal::KILL);
+    }
+    child.wait().map_or_else(|error| error.to_string(), |status| status.to_string())
 }
 
 fn expect_greeting(greeting: &Response) -> Result<()> {

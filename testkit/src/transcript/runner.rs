@@ -156,7 +156,9 @@ impl Connection {
             }
             read?;
         }
-        self.continuing = more && !self.open.is_empty();
+        if answered {
+            self.continuing = more && !self.open.is_empty();
+        }
         judge(exchange, &events, variables)
     }
 
