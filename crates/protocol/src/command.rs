@@ -21,7 +21,7 @@ pub use copy::Copy;
 pub use create::Create;
 pub use fetch::{Fetch, FetchItem};
 pub use id::{ID_KEY_BYTES_MAX, ID_PAIRS_MAX, ID_VALUE_BYTES_MAX, IdPair};
-pub use list::{List, ListKind, ListReturn, ListSelection};
+pub use list::{LIST_PATTERNS_MAX, List, ListKind, ListReturn, ListSelection};
 pub use login::{Login, Password};
 pub use search::{ReturnOptions, Search, SearchKey};
 pub use select::{Access, QResync, Select, SeqMatch};
@@ -104,7 +104,7 @@ pub struct ParseContext {
     pub search_depth_max: usize,
     /// Keys of one search program, NOT, OR and parentheses included.
     pub search_keys_max: usize,
-    /// Elements of every other list: FETCH items, header names, flags, patterns.
+    /// Elements of every other list: FETCH items, header names, flags.
     pub list_elements_max: usize,
 }
 

@@ -4,97 +4,19 @@
 //! what it must, within [`Limits`], and hands the messages of APPEND on as they come.
 
 mod announcement;
+mod drain;
+mod event;
 mod limits;
 #[cfg(test)]
 mod tests;
 
 pub use announcement::LITERAL_SIZE_MAX;
+pub use event::{AppendStart, Event, FatalError, FrameError};
 pub use limits::Limits;
 
 use announcement::Announcement;
 
 use crate::Tag;
-
-/// How many octets at the end of a line that is thrown away are looked at: an announcement of 20 digits fits.
-const TAIL_BYTES: usize = 32;
-
-/// What a client has sent.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Event<'a> {
-    /// A whole command for [`crate::parse`]: without its final line end, with its literals and their announcements as sent.
-    Command(&'a [u8]),
-    /// The client asks to send a literal that belongs to its command. Write a continuation request (`+ ...`), or [`Framer::refuse`] it.
-    Literal {
-        /// The command so far, the announcement included: enough to refuse a LOGIN before its password is sent.
-        head: &'a [u8],
-        size: u64,
-    },
-    /// A message of an APPEND is about to come: see [`AppendStart`]. [`Event::Data`] follows, then [`Event::DataEnd`].
-    Append(AppendStart<'a>),
-    /// Octets of the message, straight from the input. Never empty.
-    Data(&'a [u8]),
-    /// The message is whole. [`Event::Append`] for the next message, or [`Event::AppendEnd`] follows.
-    DataEnd,
-    /// The APPEND ends; the rest of its line, for [`crate::command::parse_append_end`].
-    AppendEnd(&'a [u8]),
-    /// The command that was refused has been read to its end: answer it now.
-    Refused,
-    /// The line after [`Framer::expect_line`], without its end.
-    Line(&'a [u8]),
-    /// A command outside the limits. It has been read to its end and forgotten, and so has the APPEND that it may have been the rest of: answer BAD.
-    Bad {
-        /// `None` if it did not begin with a tag.
-        tag: Option<Tag>,
-        error: FrameError,
-    },
-    /// Not to be served further: say BYE with this reason and close. Every later call gives the same.
-    Fatal(FatalError),
-}
-
-/// A message of an APPEND, announced and not sent yet.
-///
-/// If `synchronizing`, write a continuation request to have it sent. [`Framer::refuse`] says that it is not wanted; the next events then
-/// are the end of draining, at once for a synchronising literal, and [`Event::Refused`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AppendStart<'a> {
-    /// For the first message the command from its tag on, for [`crate::command::parse_append`]; for others what follows the last one, for
-    /// [`crate::command::parse_append_next`]. Ends with the announcement.
-    pub head: &'a [u8],
-    /// Whether this is the command's first message.
-    pub first: bool,
-    pub size: u64,
-    pub synchronizing: bool,
-    /// Over [`Limits::append_bytes`]: answer `NO [TOOBIG]`. It counts as refused in any case.
-    pub too_big: bool,
-}
-
-/// Which limit a command broke.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum FrameError {
-    #[error("the command line has more than {max} octets")]
-    LineTooLong { max: usize },
-    #[error("a literal of this command has more than {max} octets")]
-    LiteralTooBig { max: u64 },
-    #[error("the literals of this command have more than {max} octets")]
-    LiteralsTooBig { max: u64 },
-    #[error("the command has more than {max} literals")]
-    TooManyLiterals { max: usize },
-    #[error("a literal of more than {max} octets must wait for a continuation")]
-    NonSyncTooBig { max: u64 },
-}
-
-/// Why a connection must end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum FatalError {
-    #[error("more was sent without asking than is thrown away")]
-    TooMuch,
-    #[error("a line has more than {max} octets")]
-    LineTooLong { max: usize },
-    #[error("this is an IMAP server, not HTTP")]
-    Http,
-    #[error("this port expects plain text; TLS begins with STARTTLS here")]
-    Tls,
-}
 
 /// Finds commands in a stream of bytes, without I/O.
 ///
@@ -437,97 +359,6 @@ impl Framer {
         }
         self.state = State::Message { left: left - taken.len() as u64 };
         Step::Event(Event::Data(taken))
-    }
-
-    /// The text's limit is passed: the rest of the line is thrown away, and what its end announces.
-    fn line_too_long<'a>(&mut self, taken: &[u8], line_ended: bool) -> Step<'a> {
-        let error = FrameError::LineTooLong { max: self.limits.line_bytes };
-        self.first_line = false;
-        // An announcement at the line's end may have begun before the limit was passed.
-        let line = self.buffer.get(self.line_start..).unwrap_or_default();
-        let tail = line.get(line.len().saturating_sub(TAIL_BYTES)..).unwrap_or_default().to_vec();
-        self.drained = self.drained.saturating_add(line.len() as u64);
-        if !self.streaming {
-            let room = self.limits.line_bytes.saturating_sub(self.buffer.len()).min(taken.len());
-            self.buffer.extend_from_slice(taken.get(..room).unwrap_or_default());
-            self.tag = tag_of(self.buffer.get(..self.limits.line_bytes).unwrap_or(&self.buffer));
-        }
-        self.buffer = tail;
-        self.line_start = 0;
-        let end = Drained::Bad(error);
-        self.state = State::DrainLine { end };
-        self.drain_text(taken, line_ended, end)
-    }
-
-    /// A literal that is not taken: thrown away if it comes anyway.
-    fn announced_too_much<'a>(&mut self, announcement: Announcement, message: bool, error: FrameError) -> Step<'a> {
-        let end = Drained::Bad(error);
-        let max = if message { self.limits.append_drain_bytes } else { self.limits.drain_bytes };
-        match announcement {
-            Announcement { synchronizing: true, .. } => self.drained(end),
-            Announcement { size: Some(size), .. } => self.drain(size, max, end),
-            Announcement { size: None, .. } => self.fatal(FatalError::TooMuch),
-        }
-    }
-
-    fn drain<'a>(&mut self, size: u64, max: u64, end: Drained) -> Step<'a> {
-        self.buffer = Vec::new();
-        self.line_start = 0;
-        self.drained = self.drained.saturating_add(size);
-        if self.drained > max {
-            return self.fatal(FatalError::TooMuch);
-        }
-        self.state = State::DrainLiteral { left: size, end };
-        Step::Again
-    }
-
-    fn drain_literal<'a>(&mut self, left: u64, end: Drained, input: &mut &'a [u8]) -> Step<'a> {
-        let left = left - take_up_to(input, left).len() as u64;
-        if left > 0 {
-            self.state = State::DrainLiteral { left, end };
-            return Step::More;
-        }
-        self.state = State::DrainLine { end };
-        Step::Again
-    }
-
-    fn drain_line<'a>(&mut self, end: Drained, input: &mut &'a [u8]) -> Step<'a> {
-        if input.is_empty() {
-            return Step::More;
-        }
-        let line_end = memchr::memchr(b'\n', input);
-        let taken = take(input, line_end.map_or(input.len(), |at| at + 1));
-        self.drain_text(taken, line_end.is_some(), end)
-    }
-
-    /// Throws text away but for the last octets of its line: a literal that follows without asking must not be taken for commands.
-    fn drain_text<'a>(&mut self, taken: &[u8], line_ended: bool, end: Drained) -> Step<'a> {
-        let max = if self.streaming { self.limits.append_drain_bytes } else { self.limits.drain_bytes };
-        self.drained = self.drained.saturating_add(taken.len() as u64);
-        if self.drained > max {
-            return self.fatal(FatalError::TooMuch);
-        }
-        self.buffer.extend_from_slice(taken.get(taken.len().saturating_sub(TAIL_BYTES)..).unwrap_or(taken));
-        let excess = self.buffer.len().saturating_sub(TAIL_BYTES);
-        self.buffer.drain(..excess);
-        if !line_ended {
-            return Step::More;
-        }
-        match Announcement::ends(without_line_end(&self.buffer)) {
-            Some(Announcement { synchronizing: false, size: Some(size) }) => self.drain(size, max, end),
-            Some(Announcement { synchronizing: false, size: None }) => self.fatal(FatalError::TooMuch),
-            _ => self.drained(end),
-        }
-    }
-
-    /// A command has been thrown away to its end.
-    fn drained<'a>(&mut self, end: Drained) -> Step<'a> {
-        let tag = self.tag.take();
-        self.reset();
-        Step::Event(match end {
-            Drained::Refused => Event::Refused,
-            Drained::Bad(error) => Event::Bad { tag, error },
-        })
     }
 
     fn raw_line<'a>(&mut self, input: &mut &'a [u8]) -> Step<'a> {

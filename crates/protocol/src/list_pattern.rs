@@ -6,6 +6,8 @@ use paquebot_types::{MAILBOX_NAME_BYTES_MAX, MailboxName};
 
 use crate::utf7::decode_utf7;
 
+/// The longest name takes less than a third of this in modified UTF-7; the rest could only be wildcards.
+const PATTERN_BYTES_MAX: usize = 8 * MAILBOX_NAME_BYTES_MAX;
 const INBOX: &[u8] = b"INBOX";
 const SEPARATOR: u8 = b'/';
 
@@ -72,14 +74,15 @@ impl ListPattern {
         }
     }
 
-    /// Takes a pattern as a client sends it: modified UTF-7, or UTF-8 if that is enabled. What is neither matches nothing.
+    /// Takes a pattern as a client sends it: modified UTF-7, or UTF-8 if that is enabled. What is neither, or is longer than
+    /// [`PATTERN_BYTES_MAX`], matches nothing.
     pub(crate) fn from_wire(bytes: &[u8], utf8: bool) -> Self {
-        let text = std::str::from_utf8(bytes).ok();
+        let text = std::str::from_utf8(bytes).ok().filter(|text| text.len() <= PATTERN_BYTES_MAX);
         let text = text.and_then(|text| if utf8 { Some(text.into()) } else { decode_pattern(text) });
         text.map_or_else(Self::impossible, |text: String| Self::new(&text))
     }
 
-    pub(crate) fn impossible() -> Self {
+    fn impossible() -> Self {
         let mut this = Self::new("");
         this.possible = false;
         this
@@ -114,17 +117,18 @@ impl ListPattern {
         }
     }
 
-    /// The common case: fewer than 64 literal octets.
+    /// The common case: fewer than 64 literal octets, one word.
     fn run_word(&self, name: &[u8], any_case: usize) -> bool {
-        let (star, percent) = (self.star[0], self.percent[0]);
+        let word = |row: &[u64]| row.first().copied().unwrap_or(0);
+        let (star, percent) = (word(&self.star), word(&self.percent));
         let mut states = 1u64;
         for (index, &byte) in name.iter().enumerate() {
-            let mut from = self.from_word(byte, 0);
+            let mut leaving = word(self.leaving(byte));
             if index < any_case {
-                from |= self.from_word(byte.to_ascii_lowercase(), 0);
+                leaving |= word(self.leaving(byte.to_ascii_lowercase()));
             }
             let stay = if byte == SEPARATOR { star } else { star | percent };
-            states = (states & from) << 1 | states & stay;
+            states = (states & leaving) << 1 | states & stay;
             if states == 0 {
                 return false;
             }
@@ -136,14 +140,13 @@ impl ListPattern {
         let mut states = vec![0u64; self.words];
         states[0] = 1;
         for (index, &byte) in name.iter().enumerate() {
+            let leaving = self.leaving(byte);
+            let other_case: &[u64] = if index < any_case { self.leaving(byte.to_ascii_lowercase()) } else { &[] };
             let mut carry = 0;
             for (word, states) in states.iter_mut().enumerate() {
-                let mut from = self.from_word(byte, word);
-                if index < any_case {
-                    from |= self.from_word(byte.to_ascii_lowercase(), word);
-                }
+                let leaving = leaving.get(word).unwrap_or(&0) | other_case.get(word).unwrap_or(&0);
                 let stay = if byte == SEPARATOR { self.star[word] } else { self.star[word] | self.percent[word] };
-                let moved = *states & from;
+                let moved = *states & leaving;
                 *states = moved << 1 | carry | *states & stay;
                 carry = moved >> 63;
             }
@@ -151,8 +154,10 @@ impl ListPattern {
         states[self.literals / 64] >> (self.literals % 64) & 1 == 1
     }
 
-    fn from_word(&self, byte: u8, word: usize) -> u64 {
-        self.octets.binary_search(&byte).map_or(0, |at| self.from[at * self.words + word])
+    /// The states that this octet leads on from; nothing for one that the pattern does not have.
+    fn leaving(&self, byte: u8) -> &[u64] {
+        let row = self.octets.binary_search(&byte).ok();
+        row.and_then(|at| self.from.get(at * self.words..(at + 1) * self.words)).unwrap_or_default()
     }
 }
 

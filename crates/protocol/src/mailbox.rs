@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn one_trailing_separator_is_dropped_and_told() {
         assert_eq!(mailbox_from_wire(b"a/b/", false), (Ok(MailboxName::new("a/b").unwrap()), true));
-        assert_eq!(mailbox_from_wire(b"a", false).1, false);
+        assert!(!mailbox_from_wire(b"a", false).1);
         assert_eq!(read(b"a//", false), Err(InvalidMailbox::Name(MailboxNameError::EmptyLevel)));
         assert_eq!(read(b"/", false), Err(InvalidMailbox::Name(MailboxNameError::Empty)));
         assert_eq!(read(b"inbox/", false).unwrap(), "INBOX");

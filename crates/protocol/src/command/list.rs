@@ -4,6 +4,9 @@ use super::status::status_items;
 use crate::parser::{Parsed, Parser};
 use crate::{Command, ListPattern, StatusItem};
 
+/// The most patterns of one LIST: each carries the reference and its own tables.
+pub const LIST_PATTERNS_MAX: usize = 100;
+
 /// LIST, LSUB or XLIST.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct List {
@@ -120,6 +123,9 @@ pub(super) fn parse(parser: &mut Parser<'_>, kind: ListKind) -> Parsed<Command> 
     if extensible && parser.peek() == Some(b'(') {
         list.extended = true;
         parser.list(|parser| {
+            if list.patterns.len() == LIST_PATTERNS_MAX {
+                return parser.too_many("patterns", LIST_PATTERNS_MAX);
+            }
             list.patterns.push(parser.list_pattern(&reference)?);
             Ok(())
         })?;

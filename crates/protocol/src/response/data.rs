@@ -53,9 +53,11 @@ impl ResponseWriter<'_> {
         self.counted(messages, b" EXISTS\r\n");
     }
 
-    /// RECENT; not in rev2.
+    /// RECENT; nothing in rev2, which has no such response (RFC 9051, E).
     pub fn recent(&mut self, messages: u32) {
-        self.counted(messages, b" RECENT\r\n");
+        if !self.mode.rev2 {
+            self.counted(messages, b" RECENT\r\n");
+        }
     }
 
     pub fn expunge(&mut self, seq_num: SeqNum) {

@@ -74,10 +74,10 @@ impl FetchWriter<'_> {
         self.number(b"UID ", uid.get().into());
     }
 
-    /// `\Recent` is for rev1 sessions only, and for one of them.
+    /// `\Recent` is for one session; in rev2 it is left out (RFC 9051, E).
     pub fn flags(&mut self, flags: Flags, keywords: &[Keyword], recent: bool) {
         self.name(b"FLAGS (");
-        write_flags(self.out, flags, keywords, if recent { &["\\Recent"] } else { &[] });
+        write_flags(self.out, flags, keywords, if recent && !self.mode.rev2 { &["\\Recent"] } else { &[] });
         self.out.push(b')');
     }
 

@@ -1,7 +1,5 @@
 //! What is sent to break a server.
 
-use std::time::{Duration, Instant};
-
 use paquebot_protocol::{Command, MessageSet, ParseContext, parse};
 
 use crate::{command, error};
@@ -16,9 +14,7 @@ fn sets_have_a_bounded_number_of_elements_and_merge() {
     assert_eq!(error(&format!("FETCH 1{} UID", ",3".repeat(10_000))).1, "FETCH: more than 10000 elements of a set");
     // Descending, so that nothing merges before the end.
     let descending: Vec<String> = (1..10_000).rev().map(|number| (2 * number).to_string()).collect();
-    let start = Instant::now();
     command(&format!("FETCH {} UID", descending.join(",")));
-    assert!(start.elapsed() < Duration::from_secs(1));
 }
 
 #[test]
@@ -30,12 +26,13 @@ fn lists_are_bounded() {
         format!("STORE 1 FLAGS ({})", many("a")),
         format!("STORE 1 FLAGS {}", many("a")),
         format!("STATUS x ({})", many("MESSAGES")),
-        format!("LIST \"\" ({})", many("*")),
         format!("ENABLE {}", many("X")),
         format!("SORT ({}) UTF-8 ALL", many("DATE")),
     ] {
         assert!(error(&line).1.contains("more than 1000 "), "{}", error(&line).1);
     }
+    let patterns = vec!["*"; 101].join(" ");
+    assert_eq!(error(&format!("LIST \"\" ({patterns})")).1, "LIST: more than 100 patterns");
     let parts = vec!["1"; 129].join(".");
     assert!(error(&format!("FETCH 1 BODY[{parts}]")).1.contains("more than 128 part numbers"));
     let pairs = "\"a\" NIL ".repeat(31);

@@ -1,7 +1,5 @@
 //! LIST, its patterns, LSUB and XLIST.
 
-use std::time::{Duration, Instant};
-
 use paquebot_protocol::command::{List, ListReturn, ListSelection};
 use paquebot_protocol::{Command, ListKind, ListPattern, StatusItem};
 use paquebot_types::MailboxName;
@@ -78,6 +76,7 @@ fn patterns_are_decoded_as_names_are() {
     for nothing in ["LIST \"\" &*", "LIST \"\" {3}\r\n\u{e9}*"] {
         assert!(!as_read(nothing).matches(&name("&")) && !as_read(nothing).matches(&name("\u{e9}")));
     }
+    assert!(!as_read(&format!("LIST \"\" {}", "*".repeat(8001))).matches(&name("a")));
     let Command::List(utf8) = command_utf8("LIST \"\" \"&\u{e9}%\"") else { panic!() };
     assert!(utf8.patterns[0].matches(&name("&\u{e9}x")));
 }
@@ -160,13 +159,12 @@ fn long_patterns_use_more_words() {
     }
 }
 
+/// A matcher that tries one way after the other would not come to an end here.
 #[test]
-fn no_pattern_takes_long_to_match() {
+fn patterns_of_many_wildcards_come_to_an_end() {
     let name = MailboxName::new(&"a".repeat(1000)).unwrap();
     let patterns = ["*a".repeat(400) + "b", "%a*a".repeat(250) + "b", "*".repeat(60_000) + "b", "a*".repeat(30_000)];
-    let start = Instant::now();
     for pattern in patterns {
         assert!(!ListPattern::new(&pattern).matches(&name));
     }
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
 }

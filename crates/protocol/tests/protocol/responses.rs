@@ -332,3 +332,15 @@ fn previews_follow_the_sessions_mode() {
     assert_eq!(preview(Mode::default()), "* 1 FETCH (PREVIEW {2}\r\n\u{e9})\r\n");
     assert_eq!(preview(UTF8), "* 1 FETCH (PREVIEW \"\u{e9}\")\r\n");
 }
+
+#[test]
+fn rev2_knows_no_recent() {
+    let rev2 = Mode { utf8: true, rev2: true };
+    let line = written(rev2, |write| {
+        write.recent(3);
+        let mut fetch = write.fetch(SeqNum::MIN);
+        fetch.flags(Flags::NONE, &[], true);
+        fetch.end();
+    });
+    assert_eq!(line, "* 1 FETCH (FLAGS ())\r\n");
+}
