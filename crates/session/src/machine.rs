@@ -1,5 +1,7 @@
 //! What each command does, one file a command.
 
+use std::pin::Pin;
+
 use paquebot_protocol::response::{Code, Namespace};
 use paquebot_protocol::{Command, Tag, Tagged};
 use paquebot_types::MailboxName;
@@ -36,6 +38,7 @@ mod subscribe;
 mod thread;
 mod unauthenticate;
 mod update;
+mod walk;
 
 use copy::Originals;
 use subscribe::Subscription;
@@ -110,33 +113,38 @@ pub(crate) async fn answer(session: &mut Session, tagged: Tagged) -> Flow {
         Command::Check => session.complete(tag, Expunges::Tell, None, "CHECK completed"),
         Command::Logout => logout(session, tag),
         Command::Id(fields) => id::id(session, tag, fields.as_deref()),
-        Command::StartTls => Box::pin(starttls::starttls(session, tag)).await,
-        Command::Authenticate(command) => Box::pin(authenticate::authenticate(session, tag, command)).await,
-        Command::Login(command) => Box::pin(login::login(session, tag, command)).await,
+        Command::StartTls => boxed(starttls::starttls(session, tag)).await,
+        Command::Authenticate(command) => boxed(authenticate::authenticate(session, tag, command)).await,
+        Command::Login(command) => boxed(login::login(session, tag, command)).await,
         Command::Enable(names) => enable::enable(session, tag, &names),
-        Command::Select(command) => Box::pin(select::select(session, tag, command)).await,
-        Command::Create(command) => Box::pin(create::create(session, tag, command)).await,
-        Command::Delete(mailbox) => Box::pin(delete::delete(session, tag, mailbox)).await,
-        Command::Rename { from, to } => Box::pin(rename::rename(session, tag, from, to)).await,
-        Command::Subscribe(mailbox) => Box::pin(subscribe::subscribe(session, tag, mailbox, Subscription::Begin)).await,
-        Command::Unsubscribe(mailbox) => Box::pin(subscribe::subscribe(session, tag, mailbox, Subscription::End)).await,
-        Command::List(command) => Box::pin(list::list(session, tag, command)).await,
+        Command::Select(command) => boxed(select::select(session, tag, command)).await,
+        Command::Create(command) => boxed(create::create(session, tag, command)).await,
+        Command::Delete(mailbox) => boxed(delete::delete(session, tag, mailbox)).await,
+        Command::Rename { from, to } => boxed(rename::rename(session, tag, from, to)).await,
+        Command::Subscribe(mailbox) => boxed(subscribe::subscribe(session, tag, mailbox, Subscription::Begin)).await,
+        Command::Unsubscribe(mailbox) => boxed(subscribe::subscribe(session, tag, mailbox, Subscription::End)).await,
+        Command::List(command) => boxed(list::list(session, tag, command)).await,
         Command::Namespace => namespace(session, tag),
-        Command::Status(command) => Box::pin(status::status(session, tag, command)).await,
-        Command::Idle => Box::pin(idle::idle(session, tag)).await,
-        Command::Compress => Box::pin(compress::compress(session, tag)).await,
-        Command::Unauthenticate => Box::pin(unauthenticate::unauthenticate(session, tag)).await,
-        Command::Close => Box::pin(expunge::close(session, tag)).await,
+        Command::Status(command) => boxed(status::status(session, tag, command)).await,
+        Command::Idle => boxed(idle::idle(session, tag)).await,
+        Command::Compress => boxed(compress::compress(session, tag)).await,
+        Command::Unauthenticate => boxed(unauthenticate::unauthenticate(session, tag)).await,
+        Command::Close => boxed(expunge::close(session, tag)).await,
         Command::Unselect => expunge::unselect(session, tag),
-        Command::Expunge(only) => Box::pin(expunge::expunge(session, tag, only)).await,
-        Command::Search(search) => Box::pin(search::search(session, tag, search)).await,
-        Command::Sort(sort) => Box::pin(sort::sort(session, tag, sort)).await,
-        Command::Thread(thread) => Box::pin(thread::thread(session, tag, thread)).await,
-        Command::Fetch(fetch) => Box::pin(fetch::fetch(session, tag, fetch)).await,
-        Command::Store(store) => Box::pin(store::store(session, tag, store)).await,
-        Command::Copy(copy) => Box::pin(copy::copy(session, tag, copy, Originals::Stay)).await,
-        Command::Move(copy) => Box::pin(copy::copy(session, tag, copy, Originals::Go)).await,
+        Command::Expunge(only) => boxed(expunge::expunge(session, tag, only)).await,
+        Command::Search(search) => boxed(search::search(session, tag, search)).await,
+        Command::Sort(sort) => boxed(sort::sort(session, tag, sort)).await,
+        Command::Thread(thread) => boxed(thread::thread(session, tag, thread)).await,
+        Command::Fetch(fetch) => boxed(fetch::fetch(session, tag, fetch)).await,
+        Command::Store(store) => boxed(store::store(session, tag, store)).await,
+        Command::Copy(copy) => boxed(copy::copy(session, tag, copy, Originals::Stay)).await,
+        Command::Move(copy) => boxed(copy::copy(session, tag, copy, Originals::Go)).await,
     }
+}
+
+/// A command's future, on the heap and without its type: what it is made of need not be known to whoever runs sessions on many threads.
+fn boxed<'a>(command: impl Future<Output = Flow> + Send + 'a) -> Pin<Box<dyn Future<Output = Flow> + Send + 'a>> {
+    Box::pin(command)
 }
 
 /// Answers CAPABILITY (RFC 9051, 6.1.1).

@@ -200,7 +200,11 @@ fn out_of_place(piece: Piece) -> Result<Unfinished, End> {
 }
 
 /// What comes next, waiting for it if need be. A message's octets are given to `write`.
-async fn next_piece(session: &mut Session, form: AppendForm, write: &mut dyn FnMut(&[u8])) -> Result<Piece, End> {
+async fn next_piece(
+    session: &mut Session,
+    form: AppendForm,
+    write: &mut (dyn FnMut(&[u8]) + Send),
+) -> Result<Piece, End> {
     let context = session.parse_context();
     loop {
         let piece = session.conn.next(|event| match event {

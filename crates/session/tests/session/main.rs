@@ -1,0 +1,13 @@
+//! Sessions over real sockets, with the store and the embedded log below them, in one process: what needs its own settings, or a look at
+//! the bytes. Conversations that any server must have are transcripts.
+#![allow(clippy::unwrap_used)]
+
+mod append;
+mod client;
+mod idle;
+mod limits;
+mod login;
+mod mailboxes;
+mod selected;
+mod server;
+mod tls;
