@@ -6,6 +6,7 @@
 //! | what | RFC |
 //! |---|---|
 //! | FETCH items EMAILID, THREADID, SAVEDATE, PREVIEW | 8474, 8514, 8970 |
+//! | the origin of a partial BINARY, which the text has and the formal syntax forgot | 3516, 9051 |
 //! | STATUS items MAILBOXID, DELETED, APPENDLIMIT | 8474, 9051, 7889 |
 //! | the extended data at the end of LIST | 5258, 9051 |
 //! | ESEARCH | 4731, 9051, 9394 |
@@ -124,8 +125,19 @@ fn is_fetch_exception(name: &[u8], value: &[u8]) -> Option<bool> {
         b"THREADID" => Some(value == b"NIL" || is_object_id(value)),
         b"SAVEDATE" => Some(value == b"NIL" || is_date_time(value)),
         b"PREVIEW" => Some(value == b"NIL" || is_string(value)),
-        _ => None,
+        _ => {
+            let name = without_binary_origin(name)?;
+            Some(decode(&[b"* 1 FETCH (", name, b" ", value, b")\r\n"].concat()).is_ok())
+        }
     }
+}
+
+/// `BINARY[1]` of `BINARY[1]<5>`.
+fn without_binary_origin(name: &[u8]) -> Option<&[u8]> {
+    let end = name.windows(2).position(|pair| pair == b"]<").filter(|_| name.starts_with(b"BINARY["))?;
+    let (name, origin) = name.split_at(end + 1);
+    let origin = origin.strip_prefix(b"<")?.strip_suffix(b">")?;
+    is_number(origin).then_some(name)
 }
 
 fn is_status_exception(name: &[u8], value: &[u8]) -> Option<bool> {
@@ -280,6 +292,7 @@ mod tests {
             "* 1 FETCH (BODY[HEADER.FIELDS (SUBJECT)]<0> {3}\r\na\r\n)",
             "* 1 FETCH (UID 7 EMAILID (Mab-1_) THREADID NIL PREVIEW \"a \\\" b\" RFC822.SIZE 3)",
             "* 1 FETCH (EMAILID (Mab-1_))",
+            "* 1 FETCH (UID 7 BINARY[1.2]<5> ~{2}\r\n\0! BINARY[3]<0> NIL)",
             "* 1 FETCH (SAVEDATE \"17-Jul-2026 02:44:25 -0700\")",
             "* STATUS INBOX (MESSAGES 3 MAILBOXID (F1) SIZE 30)",
             "* LIST (\\HasChildren) \"/\" foo (\"CHILDINFO\" (\"SUBSCRIBED\"))",
@@ -304,6 +317,7 @@ mod tests {
             "* 1 FETCH (UID 7 )",
             "* 1 FETCH (UID 7  EMAILID (M1))",
             "* 1 FETCH (EMAILID M1)",
+            "* 1 FETCH (BINARY[1]<x> NIL)",
             "* 1 FETCH (PREVIEW text)",
             "* 1 FETCH (EMAILID (M1) FLAGS \\Seen)",
             "* STATUS INBOX (MESSAGES 3 MAILBOXID F1)",
