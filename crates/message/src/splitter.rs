@@ -447,6 +447,10 @@ impl<'a> ReadHeader<'a> {
             .and_then(Disposition::parse)
             .is_some_and(|found| found.kind.eq_ignore_ascii_case(b"attachment"));
         let mut boundary = content_type.as_ref().and_then(|found| found.parameter("boundary")).unwrap_or_default();
+        if boundary.iter().any(|byte| matches!(byte, b'\r' | b'\n')) {
+            // Folded within its quotes (RFC 5322, 2.2.3: what a line break hides is the white space after it, not the break).
+            boundary = Cow::Owned(boundary.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect());
+        }
         if boundary.last().is_some_and(u8::is_ascii_whitespace) {
             boundary = Cow::Owned(boundary.trim_ascii_end().to_vec());
         }

@@ -95,6 +95,15 @@ const MIXED: &str = "From: a@b\r\nContent-Type: multipart/mixed; boundary=\"o\"\
     Content-Location: http://x/\r\nContent-Transfer-Encoding: BASE64\r\n\r\naGk=\r\n--i--\r\n\r\n--o--\r\nepilogue\r\n";
 
 #[test]
+fn a_boundary_may_be_folded() {
+    for fold in ["\n ", "\r\n "] {
+        let message =
+            format!("Content-Type: multipart/mixed; boundary=\"foo{fold}bar\"\n\n--foo bar\n\nhello\n--foo bar--\n");
+        assert_eq!(section(&message, &[1], SectionText::Whole), Some("hello"), "{fold:?}");
+    }
+}
+
+#[test]
 fn a_nested_message_has_envelope_structure_and_lines() {
     assert_eq!(
         bodystructure(MIXED),

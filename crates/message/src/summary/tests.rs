@@ -28,13 +28,19 @@ fn a_summary_gives_back_what_it_was_made_of() {
     assert_eq!(summary.sent_date().map(|date| (date.unix_seconds, date.day)), Some((837_595_405, 9694)));
     assert_eq!(summary.sort_subject(), "GRU\u{308}ßE".as_bytes());
     assert!(summary.is_reply());
-    assert_eq!((summary.sort_from(), summary.sort_to(), summary.sort_cc()), (&b"JOERG"[..], &b"B"[..], &b"D"[..]));
-    assert_eq!((summary.display_from(), summary.display_to()), ("JO\u{308}RG".as_bytes(), &b"B@C"[..]));
+    assert_eq!((summary.sort_from(), summary.sort_to(), summary.sort_cc()), (&b"JOERG"[..], &b"G"[..], &b"D"[..]));
+    assert_eq!((summary.display_from(), summary.display_to()), ("JO\u{308}RG".as_bytes(), &b"G"[..]));
     assert!(summary.message_id().is_some());
     assert_eq!(summary.references().count(), 2);
     assert!(summary.thread_id().is_some());
     let range = resolve(summary.entries(), &[2, 1], SectionText::Whole).unwrap();
     assert_eq!(&MESSAGE[range.start as usize..range.end as usize], "ner");
+}
+
+#[test]
+fn a_group_sorts_by_its_name() {
+    let bytes = summarise(&parse(b"Cc: Team: a@b, c@d;\r\n\r\n"));
+    assert_eq!(SummaryRef::new(&bytes).unwrap().sort_cc(), b"TEAM");
 }
 
 #[test]

@@ -113,11 +113,16 @@ fn sort_key(text: &str) -> Vec<u8> {
     key.into_bytes()
 }
 
+/// The first address, or the group that comes before it.
 fn first_mailbox(structure: &Structure, message: &Part, name: &str) -> Option<Mailbox> {
     let value = structure.field(message, name)?;
     addresses(&unfold(value)).find_map(|item| match item {
         AddressItem::Mailbox(found) => Some(found),
-        _ => None,
+        // ENVELOPE has a group's name in a mailbox's place, and SORT compares what is there (RFC 5256, 3; RFC 5957, 3).
+        AddressItem::GroupStart(name) => {
+            Some(Mailbox { name: Some(name.clone()), local_part: name, ..Mailbox::default() })
+        }
+        AddressItem::GroupEnd => None,
     })
 }
 

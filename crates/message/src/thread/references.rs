@@ -11,7 +11,8 @@ use crate::thread::{Forest, Node, ThreadInput};
 /// Threads `messages`, which are in mailbox order; equal dates keep that order.
 ///
 /// In step 1 a message's own last reference is taken for all messages before what others say of their common ancestors, so that
-/// the outcome does not depend on the messages' order but where references run in a circle.
+/// the outcome does not depend on the messages' order but where references run in a circle. What a message says of itself always
+/// counts, so where its own reference would close a circle it has no parent, whatever others say.
 pub fn references(messages: &[ThreadInput<'_>]) -> Forest {
     let mut containers = Containers::link(messages);
     let children = containers.children();
@@ -57,7 +58,8 @@ impl Containers {
             let mut before = None;
             for id in message.references {
                 let container = *by_id.entry(*id).or_insert_with(|| containers.add(None));
-                if let Some(parent) = before {
+                let speaks_for_itself = messages.get(container).is_some_and(|message| !message.references.is_empty());
+                if let Some(parent) = before.filter(|_| !speaks_for_itself) {
                     containers.link_below(container, parent);
                 }
                 before = Some(container);

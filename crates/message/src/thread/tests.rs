@@ -23,7 +23,7 @@ fn message<'a>(id: u32, message_id: u64, references: &'a [u64], subject: &'a str
 
 #[test]
 fn references_make_trees() {
-    let cases: [(&str, Vec<ThreadInput<'_>>, &str); 11] = [
+    let cases: [(&str, Vec<ThreadInput<'_>>, &str); 12] = [
         ("none", vec![], ""),
         (
             "a chain",
@@ -43,6 +43,11 @@ fn references_make_trees() {
             "(1 (2)(3))",
         ),
         ("a circle", vec![message(1, 1, &[2], "a"), message(2, 2, &[1], "b")], "(2 1)"),
+        (
+            "a circle with a way in: what closes it has no parent at all",
+            vec![message(3, 1, &[], "a"), message(1, 2, &[1, 3], "b"), message(2, 3, &[2], "c")],
+            "(2 1)(3)",
+        ),
         ("itself", vec![message(1, 1, &[1], "a")], "(1)"),
         ("one id twice", vec![message(1, 1, &[], "a"), message(2, 1, &[], "b"), message(3, 3, &[1], "c")], "(1 3)(2)"),
         ("no ids", vec![message(2, 0, &[], "b"), message(1, 0, &[], "a")], "(1)(2)"),
