@@ -14,6 +14,8 @@ mod location;
 mod open;
 mod options;
 mod pack;
+#[cfg(feature = "test-support")]
+pub mod recorded;
 mod recovery;
 mod space;
 mod store;
@@ -27,5 +29,6 @@ pub use pack::{
     AppendError, Appended, BodyFile, GROUP_BYTES_MAX, GroupItem, ReadError, StageError, StagedBlob, StagedBody,
 };
 pub use recovery::Recovery;
+pub use space::{Budget, ReclaimError, Reclaimed};
 pub use store::Store;
 pub use tail::{Tail, TailGroup, TailRecord, Torn};

@@ -54,6 +54,8 @@ pub(crate) struct Opened {
     pub index: Index,
     pub appender: Appender,
     pub unapplied: Unapplied,
+    /// Where the last checkpoint lets the log begin.
+    pub mark: Mark,
     pub singles: Arc<Singles>,
     pub tail: Tail,
 }
@@ -92,7 +94,7 @@ pub(crate) fn open(fs: Arc<dyn Fs>, dir: &Path, options: &Options) -> Result<Ope
     let file = layout.fs.open(&layout.packs().join(end.to_string())).map_err(at(&layout.packs()))?;
     let sizes = Sizes { pack: options.pack_bytes, step: options.reserve_step_bytes };
     let appender = Appender::new(layout.clone(), identity, sizes, file, log.end);
-    Ok(Opened { lock, layout, identity, index, appender, unapplied, singles, tail })
+    Ok(Opened { lock, layout, identity, index, appender, unapplied, mark, singles, tail })
 }
 
 /// Opens the index as the last checkpoint left it.
@@ -214,7 +216,7 @@ fn settle_incoming(
         if singles.is_named(pack) {
             continue;
         }
-        if snapshot.pack_live(pack)?.bodies > 0 {
+        if snapshot.pack_lives(pack)? {
             singles.name(pack, 0);
         } else {
             layout.fs.remove(&dir.join(pack.to_string())).map_err(at)?;

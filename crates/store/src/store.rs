@@ -1,5 +1,6 @@
 //! The store: index, packs and what keeps them in step.
 
+use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,13 +13,13 @@ use parking_lot::{Mutex, RwLock};
 use crate::fs::{Fs, FsLock, is_full};
 use crate::index::{Commit, Index, IndexError, Mark, ReadTxn, WriteTxn};
 use crate::layout::{Identity, Layout};
-use crate::location::Location;
+use crate::location::{Location, PackId};
 use crate::open::{self, OpenError};
 use crate::options::Options;
 use crate::pack::{
     AppendError, Appended, Appender, BodyFile, GroupItem, PackFiles, ReadError, Singles, StageError, StagedBody, Unapplied,
 };
-use crate::space::Ballast;
+use crate::space::{Ballast, Grave};
 use crate::tail::Tail;
 
 /// An open store. A clone is another handle of the same.
@@ -46,6 +47,10 @@ pub(crate) struct Inner {
     pub appended_bytes: AtomicU64,
     /// Each snapshot has a clone.
     pub readers: Mutex<Arc<()>>,
+    /// Held by the one call of [`Store::reclaim`].
+    pub reclaiming: Mutex<()>,
+    pub graves: Mutex<Vec<Grave>>,
+    pub pack_sizes: Mutex<HashMap<PackId, u64>>,
     _lock: Box<dyn FsLock>,
 }
 
@@ -54,6 +59,8 @@ pub(crate) struct Inner {
 pub(crate) struct Checkpoint {
     at: Instant,
     appended_bytes: u64,
+    /// Where a start would begin to read the log.
+    pub mark: Mark,
 }
 
 impl Store {
@@ -77,9 +84,12 @@ impl Store {
             singles: opened.singles,
             ballast,
             writer: Mutex::new(()),
-            checkpoint: Mutex::new(Checkpoint { at: Instant::now(), appended_bytes: 0 }),
+            checkpoint: Mutex::new(Checkpoint { at: Instant::now(), appended_bytes: 0, mark: opened.mark }),
             appended_bytes: AtomicU64::new(0),
             readers: Mutex::default(),
+            reclaiming: Mutex::default(),
+            graves: Mutex::default(),
+            pack_sizes: Mutex::default(),
             _lock: opened.lock,
         };
         Ok((Self { inner: Arc::new(inner) }, opened.tail))
@@ -193,7 +203,7 @@ impl Inner {
         if commit == Commit::Durable
             && let Some(mark) = named
         {
-            *self.checkpoint.lock() = Checkpoint { at: Instant::now(), appended_bytes };
+            *self.checkpoint.lock() = Checkpoint { at: Instant::now(), appended_bytes, mark };
             self.after_checkpoint(index, mark);
         }
         Ok(value)
@@ -220,7 +230,7 @@ impl Inner {
         }
         let snapshot = index.read(Arc::default())?;
         for pack in decided {
-            if snapshot.pack_live(pack)?.bodies > 0 {
+            if snapshot.pack_lives(pack)? {
                 self.singles.keep(pack)?;
             } else {
                 self.files.forget(pack);

@@ -65,6 +65,11 @@ pub(crate) fn residents_at(location: Location) -> (ResidentKey, ResidentKey) {
     (resident(location.pack, location.offset, &[0; 14]), resident(location.pack, location.offset, &[0xff; 14]))
 }
 
+/// The least and the greatest key that residents of one pack can have.
+pub(crate) fn residents_of(pack: PackId) -> (ResidentKey, ResidentKey) {
+    (resident(pack, 0, &[0; 14]), resident(pack, u64::MAX, &[0xff; 14]))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -1,13 +1,15 @@
 //! A snapshot of the index.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use paquebot_model::{Rows, RowsError, Scan};
 use paquebot_types::{AccountId, BlobId, Sequence, ShardId};
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable};
 
-use super::table::{self, LOCATIONS, Mark, Meta, PACKS, PackLive, ROWS, SHARDS};
+use super::table::{self, LOCATIONS, Mark, Meta, PACKS, PackLive, RESIDENTS, ROWS, SHARDS};
 use super::write::Applied;
+use super::key::ResidentKey;
 use super::{IndexError, OwnerKey, key};
 use crate::location::{Location, PackId};
 
@@ -47,8 +49,7 @@ impl ReadTxn {
 
     /// Where a body lies; `None` for one that was never applied or has been removed.
     pub fn location(&self, shard: ShardId, account: AccountId, blob: BlobId) -> Result<Option<Location>, IndexError> {
-        let location = self.0.locations.get(&key::owner(shard, account, blob))?;
-        Ok(location.map(|location| Location::from_bytes(location.value())))
+        self.owner_location(&key::owner(shard, account, blob))
     }
 
     /// The last record applied to a shard; sequence 0 and a chain of zeros before the first.
@@ -72,6 +73,36 @@ impl ReadTxn {
     pub(crate) fn pack_live(&self, pack: PackId) -> Result<PackLive, IndexError> {
         let live = self.0.txn.open_table(PACKS)?.get(pack.0)?;
         Ok(live.map_or_else(PackLive::default, |live| PackLive::from_bytes(live.value())))
+    }
+
+    /// Whether some location names the pack.
+    pub(crate) fn pack_lives(&self, pack: PackId) -> Result<bool, IndexError> {
+        let table = self.0.txn.open_table(RESIDENTS)?;
+        let (first, last) = key::residents_of(pack);
+        Ok(table.range::<&ResidentKey>(&first..=&last)?.next().transpose()?.is_some())
+    }
+
+    /// The owners of each body in a pack, by the bodies' offsets.
+    pub(crate) fn residents(&self, pack: PackId) -> Result<BTreeMap<u64, Vec<OwnerKey>>, IndexError> {
+        let table = self.0.txn.open_table(RESIDENTS)?;
+        let (first, last) = key::residents_of(pack);
+        let mut residents: BTreeMap<u64, Vec<OwnerKey>> = BTreeMap::new();
+        for row in table.range::<&ResidentKey>(&first..=&last)? {
+            let (_, offset, owner) = key::parse_resident(row?.0.value());
+            residents.entry(offset).or_default().push(owner);
+        }
+        Ok(residents)
+    }
+
+    /// Packs of single bodies that nothing names any more.
+    pub(crate) fn dead_singles(&self) -> Result<Vec<PackId>, IndexError> {
+        let table = self.0.txn.open_table(PACKS)?;
+        table.range(PackId::single(0).0..)?.map(|row| Ok(PackId(row?.0.value()))).collect()
+    }
+
+    pub(crate) fn owner_location(&self, owner: &OwnerKey) -> Result<Option<Location>, IndexError> {
+        let location = self.0.locations.get(owner)?;
+        Ok(location.map(|location| Location::from_bytes(location.value())))
     }
 
     pub(crate) fn redb(&self) -> &ReadTransaction {

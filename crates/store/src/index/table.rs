@@ -14,7 +14,8 @@ pub(crate) const SHARDS: TableDefinition<u16, &[u8; 40]> = TableDefinition::new(
 pub(crate) const LOCATIONS: TableDefinition<&OwnerKey, &[u8; Location::BYTES]> = TableDefinition::new("locations");
 /// pack, offset, shard, account, blob: the locations the other way round, by which a pack knows what of it is alive
 pub(crate) const RESIDENTS: TableDefinition<&ResidentKey, ()> = TableDefinition::new("residents");
-/// pack -> bytes and number of its bodies that some location names
+/// pack -> bytes and number of its bodies that some location names. A pack of a single body is here only while nothing names it any
+/// more and it waits to be removed.
 pub(crate) const PACKS: TableDefinition<u64, &[u8; 16]> = TableDefinition::new("packs");
 /// the store's own values
 pub(crate) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");

@@ -1,6 +1,6 @@
 //! Changing the index: what a batch of applied records does to it, in one transaction.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use paquebot_model::{RowChange, Rows, RowsError, Scan};
 use paquebot_types::{AccountId, BlobId, Sequence, ShardId};
@@ -42,8 +42,10 @@ pub struct WriteTxn<'t> {
     locations: Table<'t, &'static OwnerKey, &'static [u8; Location::BYTES]>,
     residents: Table<'t, &'static ResidentKey, ()>,
     packs: Table<'t, u64, &'static [u8; 16]>,
-    /// Packs whose live bytes change, as they then are.
+    /// Packs of the log whose live bytes change, as they then are.
     live: BTreeMap<PackId, PackLive>,
+    /// Packs of single bodies that may begin or cease to live.
+    singles: BTreeSet<PackId>,
     applied: Vec<(ShardId, Sequence)>,
 }
 
@@ -62,6 +64,7 @@ impl<'t> WriteTxn<'t> {
             residents: txn.open_table(RESIDENTS)?,
             packs: txn.open_table(PACKS)?,
             live: BTreeMap::new(),
+            singles: BTreeSet::new(),
             applied: Vec::new(),
         })
     }
@@ -87,7 +90,11 @@ impl<'t> WriteTxn<'t> {
 
     /// Where a body lies, with the changes made so far.
     pub fn location(&self, shard: ShardId, account: AccountId, blob: BlobId) -> Result<Option<Location>, IndexError> {
-        let location = self.locations.get(&key::owner(shard, account, blob))?;
+        self.owner_location(&key::owner(shard, account, blob))
+    }
+
+    pub(crate) fn owner_location(&self, owner: &OwnerKey) -> Result<Option<Location>, IndexError> {
+        let location = self.locations.get(owner)?;
         Ok(location.map(|location| Location::from_bytes(location.value())))
     }
 
@@ -110,7 +117,9 @@ impl<'t> WriteTxn<'t> {
         if let Some(before) = before {
             self.leave(owner, before)?;
         }
-        if !self.lives(location)? {
+        if location.pack.is_single() {
+            self.singles.insert(location.pack);
+        } else if !self.lives(location)? {
             let live = self.live(location.pack)?;
             live.bytes = live.bytes.saturating_add(location.len);
             live.bodies = live.bodies.saturating_add(1);
@@ -142,13 +151,27 @@ impl<'t> WriteTxn<'t> {
         Ok(())
     }
 
+    /// Strikes a removed pack of a single body from the list of dead ones.
+    pub(crate) fn forget_single(&mut self, pack: PackId) -> Result<(), IndexError> {
+        self.packs.remove(pack.0)?;
+        Ok(())
+    }
+
     /// Writes the counters out; what was applied is told to the log's bookkeeping once the commit is done.
     pub(super) fn finish(mut self) -> Result<Vec<(ShardId, Sequence)>, IndexError> {
         for (pack, live) in std::mem::take(&mut self.live) {
-            if live == PackLive::default() {
+            if live.bodies == 0 {
                 self.packs.remove(pack.0)?;
             } else {
                 self.packs.insert(pack.0, &live.to_bytes())?;
+            }
+        }
+        for pack in std::mem::take(&mut self.singles) {
+            let (first, last) = key::residents_of(pack);
+            if self.residents.range::<&ResidentKey>(&first..=&last)?.next().transpose()?.is_some() {
+                self.packs.remove(pack.0)?;
+            } else {
+                self.packs.insert(pack.0, &PackLive::default().to_bytes())?;
             }
         }
         Ok(self.applied)
@@ -157,7 +180,9 @@ impl<'t> WriteTxn<'t> {
     /// Takes an owner from a place.
     fn leave(&mut self, owner: &OwnerKey, place: Location) -> Result<(), IndexError> {
         self.residents.remove(&key::resident(place.pack, place.offset, owner))?;
-        if !self.lives(place)? {
+        if place.pack.is_single() {
+            self.singles.insert(place.pack);
+        } else if !self.lives(place)? {
             let live = self.live(place.pack)?;
             live.bytes = live.bytes.saturating_sub(place.len);
             live.bodies = live.bodies.saturating_sub(1);

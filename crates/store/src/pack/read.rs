@@ -59,6 +59,11 @@ impl BodyFile {
         self.hash
     }
 
+    /// The CRC-32C that the whole body had when it was written, for who reads it in pieces and wants to prove them.
+    pub fn crc(&self) -> u32 {
+        self.header.crc
+    }
+
     /// Reads from byte `offset` of the body, as much as it and `buf` hold, and says how much. The bytes are not verified.
     pub fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize, ReadError> {
         let left = self.location.len.saturating_sub(offset);

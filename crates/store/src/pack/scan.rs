@@ -107,7 +107,7 @@ impl Scanner {
             let len = usize::try_from(self.len - at).map_or(WINDOW, |left| left.min(WINDOW));
             let window = &mut buf[..len];
             self.file.read_exact_at(window, at)?;
-            if window.iter().any(|byte| *byte != 0) {
+            if !is_zeros(window) {
                 zeros = false;
                 if self.has_later_group(window) {
                     return Ok(Rest::Later);
@@ -135,6 +135,11 @@ impl Scanner {
                 Some(EntryHeader { kind: Kind::Group { number, .. }, .. }) if number != self.next.group)
         })
     }
+}
+
+/// Compares the bytes with their neighbours, which is one call of `memcmp`.
+fn is_zeros(bytes: &[u8]) -> bool {
+    bytes.first().is_none_or(|first| *first == 0) && bytes.get(1..).unwrap_or_default() == &bytes[..bytes.len().saturating_sub(1)]
 }
 
 enum Rest {
