@@ -115,8 +115,9 @@ impl View {
                     return Err(NoSuchNumber(1));
                 }
                 let mut picked = SequenceSet::new();
+                // A lone `*` resolves to all from the last on.
                 for range in set.resolve(Some(len)) {
-                    picked.insert(range.first, range.last);
+                    picked.insert(range.first, range.last.min(len));
                 }
                 Ok(picked)
             }
@@ -180,3 +181,6 @@ impl View {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Reading messages' rows and bodies for commands that take long.
 
-use paquebot_mailbox::{Account, Reader, ServiceError};
+use paquebot_mailbox::{Account, BodyFile, Reader, ServiceError};
 use paquebot_message::{SummaryError, SummaryRef};
 use paquebot_model::Blob;
 use paquebot_types::{BlobHash, BlobId, ThreadId};
@@ -9,6 +9,9 @@ use paquebot_types::{BlobHash, BlobId, ThreadId};
 pub(super) const CHUNK_BYTES: usize = 64 << 10;
 /// What is not longer is held whole where that saves reading it twice.
 pub(super) const HELD_BYTES: u64 = 256 << 10;
+
+/// Bodies up to this size are read whole, whatever is wanted of them: that costs little, and what is wanted is proved by the checksum.
+const SMALL_BYTES: u64 = 32 << 10;
 
 /// Why a message could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +22,8 @@ pub(super) enum Unreadable {
     Summary(#[from] SummaryError),
     #[error("the body is shorter than the index says; `paquebot check` tells more")]
     Short,
+    #[error("the body fails its checksum; `paquebot check` tells more")]
+    Damaged,
 }
 
 /// What the index has of a message's body.
@@ -53,11 +58,25 @@ impl Row {
 pub(super) struct Bodies {
     account: Account,
     reader: Option<Reader>,
+    open: Option<OpenBody>,
+    /// The open body, if it is small.
+    small: Vec<u8>,
+}
+
+struct OpenBody {
+    blob: BlobId,
+    file: BodyFile,
+}
+
+impl OpenBody {
+    fn is_small(&self) -> bool {
+        self.file.len() <= SMALL_BYTES
+    }
 }
 
 impl Bodies {
     pub fn new(account: Account) -> Self {
-        Self { account, reader: None }
+        Self { account, reader: None, open: None, small: Vec::new() }
     }
 
     /// The store as it was when this was first asked for since [`Self::release`].
@@ -68,7 +87,7 @@ impl Bodies {
         }
     }
 
-    /// Lets the store's old pages go: to be called before anything is waited for.
+    /// Lets the store's old pages go: to be called before anything is waited for. An open body stays open.
     pub fn release(&mut self) {
         self.reader = None;
     }
@@ -88,24 +107,56 @@ impl Bodies {
         })
     }
 
-    /// Fills `buffer` with a body's octets from `offset` on.
-    fn read_exact(&mut self, blob: BlobId, offset: u64, buffer: &mut [u8]) -> Result<(), Unreadable> {
-        let reader = self.reader()?;
-        let location = reader.location(blob)?;
-        match reader.read_body(location, offset, buffer)? {
-            count if count == buffer.len() => Ok(()),
-            _ => Err(Unreadable::Short),
-        }
+    /// The body's length and the checksum that all of it must have.
+    pub fn checksum(&mut self, blob: BlobId) -> Result<(u64, u32), Unreadable> {
+        let open = self.open(blob)?;
+        Ok((open.file.len(), open.file.crc()))
     }
 
-    /// Adds octets of a body to `out`; where that fails, nothing.
+    /// Adds octets of a body to `out`; where that fails, nothing. Those of small bodies are proved by the body's checksum.
     pub fn append(&mut self, blob: BlobId, offset: u64, count: usize, out: &mut Vec<u8>) -> Result<(), Unreadable> {
+        let open = self.open(blob)?;
+        if open.is_small() {
+            let from = usize::try_from(offset).unwrap_or(usize::MAX);
+            let octets = self.small.get(from..from.saturating_add(count)).ok_or(Unreadable::Short)?;
+            out.extend_from_slice(octets);
+            return Ok(());
+        }
         let filled = out.len();
         out.resize(filled + count, 0);
-        let read = self.read_exact(blob, offset, out.get_mut(filled..).unwrap_or_default());
+        let read = open.file.read_at(offset, out.get_mut(filled..).unwrap_or_default());
+        let read = read.map_err(ServiceError::from).map_err(Unreadable::from);
+        let read = read.and_then(|read| if read == count { Ok(()) } else { Err(Unreadable::Short) });
         if read.is_err() {
             out.truncate(filled);
         }
         read
+    }
+
+    /// Adds a whole body, proved by its checksum, to `out`.
+    pub fn append_whole(&mut self, blob: BlobId, out: &mut Vec<u8>) -> Result<(), Unreadable> {
+        let (len, crc) = self.checksum(blob)?;
+        let start = out.len();
+        self.append(blob, 0, usize::try_from(len).map_err(|_| Unreadable::Short)?, out)?;
+        match crc32c::crc32c(out.get(start..).unwrap_or_default()) == crc {
+            true => Ok(()),
+            false => Err(Unreadable::Damaged),
+        }
+    }
+
+    fn open(&mut self, blob: BlobId) -> Result<&OpenBody, Unreadable> {
+        if self.open.as_ref().is_none_or(|open| open.blob != blob) {
+            self.open = None;
+            let open = OpenBody { blob, file: self.reader()?.body(blob)? };
+            if open.is_small() {
+                self.small.resize(open.file.len() as usize, 0);
+                open.file.read_at(0, &mut self.small).map_err(ServiceError::from)?;
+                if crc32c::crc32c(&self.small) != open.file.crc() {
+                    return Err(Unreadable::Damaged);
+                }
+            }
+            self.open = Some(open);
+        }
+        self.open.as_ref().ok_or(Unreadable::Short)
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod append;
+mod bodies;
 mod client;
 mod idle;
 mod limits;

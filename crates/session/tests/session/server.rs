@@ -1,6 +1,7 @@
 //! A server in this process.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use paquebot_auth::{
@@ -69,6 +70,11 @@ impl Server {
         let plain = listen(Listener::StartTls, shared.clone()).await;
         let tls = listen(Listener::ImplicitTls, shared).await;
         Self { plain, tls, stop, _data: data }
+    }
+
+    /// The store's directory.
+    pub fn data(&self) -> &Path {
+        self._data.path()
     }
 
     /// A connection that has been greeted.

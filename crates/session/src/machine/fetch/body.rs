@@ -1,7 +1,8 @@
 //! The items of a FETCH response that need the message's body: which octets they mean, and how those go out.
 //!
 //! Whatever its size, a body passes through in chunks. Its first octets are read before they are announced, so that a body that cannot be
-//! read fails by itself; one that fails later ends the connection, since the announced octets cannot be taken back.
+//! read fails by itself; one that fails later ends the connection, since the announced octets cannot be taken back. So does a large body
+//! that fails its checksum: what the client has of it is never taken for the message.
 
 use std::io;
 use std::ops::Range;
@@ -205,6 +206,19 @@ struct Measure {
     has_nul: bool,
 }
 
+/// The checksum of a body as it goes by.
+struct Proof {
+    wanted: u32,
+    crc: u32,
+}
+
+impl Proof {
+    fn add(&mut self, octets: &[u8], is_last: bool) -> Result<(), Unreadable> {
+        self.crc = crc32c::crc32c_append(self.crc, octets);
+        if is_last && self.crc != self.wanted { Err(Unreadable::Damaged) } else { Ok(()) }
+    }
+}
+
 /// One item on its way.
 struct Sender<'s> {
     session: &'s mut Session,
@@ -225,25 +239,42 @@ impl Sender<'_> {
         partial(self.item).map_or(0..octets, |partial| partial.range(octets))
     }
 
+    /// Sends octets as they are stored. The whole body is proved by its checksum before its last octets go out.
     async fn send_stored(&mut self, range: Range<u64>) -> Result<(), SendError> {
         let window = self.window(range.end - range.start);
         let range = range.start + window.start..range.start + window.end;
+        let mut proof = None;
+        if range.start < range.end {
+            let (len, crc) = self.bodies.checksum(self.blob)?;
+            proof = (range == (0..len)).then_some(Proof { wanted: crc, crc: 0 });
+        }
         let mark = self.session.conn.output().len();
         let item = self.item;
         self.write(|write| announce(write, item, range.end - range.start, LiteralForm::Literal));
         let mut at = range.start;
         while at < range.end {
             let count = chunk(at, range.end);
-            match self.bodies.append(self.blob, at, count, self.session.conn.output()) {
+            let output = self.session.conn.output();
+            let start = output.len();
+            let read = self.bodies.append(self.blob, at, count, output);
+            let is_last = at + count as u64 == range.end;
+            let proved = read.and_then(|()| match &mut proof {
+                Some(proof) => proof.add(output.get(start..).unwrap_or_default(), is_last),
+                None => Ok(()),
+            });
+            match proved {
                 Ok(()) => {}
                 Err(error) if at == range.start => {
                     self.response.undo(self.session, mark);
                     return Err(error.into());
                 }
-                Err(error) => return Err(cut(&error)),
+                Err(error) => {
+                    self.session.conn.output().truncate(start);
+                    return Err(cut(&error));
+                }
             }
             at += count as u64;
-            if at < range.end {
+            if !is_last {
                 self.bodies.release();
                 self.session.end_slice().await?;
             }

@@ -296,7 +296,7 @@ impl Body {
         if self.size <= HELD_BYTES {
             if !self.is_whole {
                 self.octets.clear();
-                bodies.append(blob, 0, self.size as usize, &mut self.octets)?;
+                bodies.append_whole(blob, &mut self.octets)?;
                 self.is_whole = true;
             }
             return self.octets.get(at as usize..end as usize).ok_or(Unreadable::Short);
