@@ -95,15 +95,6 @@ impl Layout {
         Ok(packs)
     }
 
-    /// Whether a file is there.
-    pub(crate) fn exists(&self, path: &Path) -> io::Result<bool> {
-        match self.fs.open_read(path) {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
     /// Removes a file, if it is there.
     pub(crate) fn remove_if_there(&self, path: &Path) -> io::Result<()> {
         match self.fs.remove(path) {

@@ -7,6 +7,8 @@
 //!
 //! The store knows rows, bodies and records as bytes. What they mean is the model's; when they are written is the replica's.
 
+mod backup;
+mod check;
 pub mod fs;
 mod index;
 mod layout;
@@ -21,6 +23,8 @@ mod space;
 mod store;
 mod tail;
 
+pub use backup::{Backup, BackupError};
+pub use check::{CheckError, Checker, Problem, Report};
 pub use index::{Applied, IndexError, PackLive, ReadRows, ReadTxn, WriteRows, WriteTxn};
 pub use location::{Location, PackId, Position};
 pub use open::OpenError;

@@ -67,6 +67,8 @@ impl History {
         let Some(at) = differences.iter().position(Option::is_none) else {
             panic!("{name}: neither {least} nor {most} groups: {differences:?}");
         };
+        let report = must(store.check(&mut ()), name);
+        assert_eq!(report.problems, [], "{name}");
         // It goes on: another group, and another start.
         let mut make = Generator::new(*after as u64);
         make.expected = self.expected[least + at].clone();

@@ -11,13 +11,16 @@ use std::sync::Arc;
 use redb::{Database, Durability, ReadableDatabase};
 
 pub(crate) use backend::{Backend, IndexFile};
-pub(crate) use key::{OwnerKey, parse_owner, parse_resident};
+pub(crate) use key::{OwnerKey, parse_owner, resident};
 pub use read::{ReadRows, ReadTxn};
 pub use table::PackLive;
-pub(crate) use table::{LOCATIONS, Mark, Meta, PACKS, RESIDENTS, ROWS, SHARDS};
+pub(crate) use table::{LOCATIONS, Mark, Meta, PACKS, RESIDENTS};
 pub use write::{Applied, WriteRows, WriteTxn};
 
 use crate::fs::File;
+
+/// Memory for writing a copy.
+const COPY_CACHE: usize = 16 << 20;
 
 /// The index cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +59,19 @@ impl Index {
         let mut txn = db.begin_write()?;
         txn.set_quick_repair(true);
         table::make(&txn, meta, mark)?;
+        txn.commit()?;
+        db.close()?;
+        Ok(())
+    }
+
+    /// Writes a snapshot to an empty file, durably: an index of its own.
+    pub(crate) fn copy(snapshot: &ReadTxn, file: Arc<dyn File>) -> Result<(), IndexError> {
+        let (meta, mark) = snapshot.meta()?;
+        let db = Database::builder().set_cache_size(COPY_CACHE).create_with_backend(Backend(IndexFile::new(file)))?;
+        let mut txn = db.begin_write()?;
+        txn.set_quick_repair(true);
+        table::make(&txn, &Meta { written: 0, ..meta }, &mark)?;
+        table::copy(snapshot.redb(), &txn)?;
         txn.commit()?;
         db.close()?;
         Ok(())

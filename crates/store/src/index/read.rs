@@ -1,6 +1,6 @@
 //! A snapshot of the index.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use paquebot_model::{Rows, RowsError, Scan};
@@ -92,6 +92,21 @@ impl ReadTxn {
             residents.entry(offset).or_default().push(owner);
         }
         Ok(residents)
+    }
+
+    /// Packs that some location names.
+    pub(crate) fn named_packs(&self) -> Result<BTreeSet<PackId>, IndexError> {
+        let table = self.0.txn.open_table(RESIDENTS)?;
+        let (mut packs, mut from) = (BTreeSet::new(), PackId(0));
+        // A seek for each pack, not a step for each body.
+        loop {
+            let (start, _) = key::residents_of(from);
+            let Some(row) = table.range::<&ResidentKey>(&start..)?.next() else { return Ok(packs) };
+            let (pack, _, _) = key::parse_resident(row?.0.value());
+            packs.insert(pack);
+            let Some(next) = pack.0.checked_add(1) else { return Ok(packs) };
+            from = PackId(next);
+        }
     }
 
     /// Packs of single bodies that nothing names any more.

@@ -1,6 +1,6 @@
 //! The tables, and the rows that are the store's own.
 
-use redb::{ReadTransaction, TableDefinition, WriteTransaction};
+use redb::{Key, ReadTransaction, ReadableTable, TableDefinition, Value, WriteTransaction};
 
 use super::IndexError;
 use super::key::{OwnerKey, ResidentKey};
@@ -93,6 +93,29 @@ pub(super) fn make(txn: &WriteTransaction, meta: &Meta, mark: &Mark) -> Result<(
         table.insert("uuid", meta.uuid.as_slice())?;
     }
     write_meta(txn, meta.written, meta.next_single, mark)
+}
+
+/// Copies every table but the store's own values.
+pub(super) fn copy(from: &ReadTransaction, to: &WriteTransaction) -> Result<(), IndexError> {
+    copy_table(from, to, ROWS)?;
+    copy_table(from, to, SHARDS)?;
+    copy_table(from, to, LOCATIONS)?;
+    copy_table(from, to, RESIDENTS)?;
+    copy_table(from, to, PACKS)
+}
+
+fn copy_table<K: Key + 'static, V: Value + 'static>(
+    from: &ReadTransaction,
+    to: &WriteTransaction,
+    table: TableDefinition<K, V>,
+) -> Result<(), IndexError> {
+    let from = from.open_table(table)?;
+    let mut to = to.open_table(table)?;
+    for row in from.iter()? {
+        let (key, value) = row?;
+        to.insert(key.value(), value.value())?;
+    }
+    Ok(())
 }
 
 /// Writes what changes from commit to commit.

@@ -191,10 +191,18 @@ pub(crate) fn create_pack(
     layout.remove_if_there(&path)?;
     let file = layout.fs.create_new(&path)?;
     let header = PackHeader { uuid: identity.uuid, pack, first_group }.to_bytes();
-    file.write_all_at(&mut [IoSlice::new(&header)], 0)?;
-    file.sync_all()?;
-    // Without it a crash could lose the name, and with it every group that is acknowledged from now on.
-    layout.fs.sync_dir(&layout.packs())?;
+    let write = || {
+        file.write_all_at(&mut [IoSlice::new(&header)], 0)?;
+        file.sync_all()?;
+        // Without it a crash could lose the name, and with it every group that is acknowledged from now on.
+        layout.fs.sync_dir(&layout.packs())
+    };
+    if let Err(error) = write() {
+        if let Err(error) = layout.remove_if_there(&path) {
+            tracing::warn!(%pack, %error, "cannot remove a pack that was not made; the next attempt or the next start will");
+        }
+        return Err(error);
+    }
     Ok(file)
 }
 

@@ -153,6 +153,14 @@ pub(crate) fn named_payload(location: Location) -> [u8; Location::BYTES] {
     location.to_bytes()
 }
 
+/// Whether all bytes are zeros. Compares each with its neighbour, which is one call of `memcmp`.
+pub(crate) fn is_zeros(bytes: &[u8]) -> bool {
+    match bytes {
+        [] => true,
+        [first, rest @ ..] => *first == 0 && *rest == bytes[..rest.len()],
+    }
+}
+
 fn read_u32(bytes: &[u8], at: usize) -> u32 {
     let mut number = [0; 4];
     number.copy_from_slice(&bytes[at..at + 4]);
@@ -202,6 +210,21 @@ mod tests {
             changed[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(PackHeader::parse(&changed), None, "bit {bit}");
         }
+    }
+
+    #[test]
+    fn zeros_are_told_from_other_bytes() {
+        for len in [0, 1, 2, 4096] {
+            assert!(is_zeros(&vec![0; len]));
+            for at in [0, len / 2, len.saturating_sub(1)] {
+                let mut bytes = vec![0; len];
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte = 1;
+                    assert!(!is_zeros(&bytes), "{at} of {len}");
+                }
+            }
+        }
+        assert!(!is_zeros(&[7; 10]));
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub(crate) struct Log {
     /// Where the next group will start.
     pub end: Mark,
     pub torn: Option<Torn>,
-    /// A pack whose making was interrupted: it has no header and no group.
+    /// A pack whose making was interrupted: there is no group in it.
     pub unmade: Option<PathBuf>,
 }
 
@@ -79,16 +79,16 @@ impl Log {
             Some(header) if header.uuid != identity.uuid || header.pack != pack => {
                 return Err(LogError::Corrupt { pack, offset: 0 });
             }
-            // A write that was torn in the pack before, or groups of it that are gone.
-            Some(header) if begins && (header.first_group != mark.group || self.torn.is_some()) => {
-                return Err(corrupt(self.end));
-            }
-            Some(_) => {}
-            // The header is synced before the first group is written.
-            None if begins && is_last && matches!(scanner.next().map_err(failed)?, Found::End { .. }) => {
+            Some(header) if !begins || (header.first_group == mark.group && self.torn.is_none()) => {}
+            // Groups of the pack before are gone.
+            Some(header) if header.first_group > mark.group => return Err(corrupt(self.end)),
+            // Making it failed, and the log went on in the pack before. It is synced before the first group is written to it, so if
+            // there is none in it, it was never used.
+            _ if begins && is_last && matches!(scanner.next().map_err(failed)?, Found::End { .. }) => {
                 self.unmade = Some(path);
                 return Ok(());
             }
+            Some(_) => return Err(corrupt(self.end)),
             None => return Err(LogError::Corrupt { pack, offset: 0 }),
         }
         if scanner.len() < start {

@@ -8,6 +8,7 @@ mod read;
 mod scan;
 mod single;
 mod unapplied;
+mod walk;
 
 pub use append::{AppendError, Appended, GROUP_BYTES_MAX, GroupItem};
 pub(crate) use append::{Appender, Sizes, create_pack};
@@ -18,3 +19,4 @@ pub(crate) use scan::GroupRead;
 pub use single::{StageError, StagedBlob, StagedBody};
 pub(crate) use single::Singles;
 pub(crate) use unapplied::Unapplied;
+pub(crate) use walk::{Walk, Walked};

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use paquebot_types::{BlobHash, Sequence, ShardId};
 
 use super::append::GROUP_BYTES_MAX;
-use super::format::{ENTRY_HEADER, EntryHeader, Kind, Seal};
+use super::format::{ALIGN, ENTRY_HEADER, EntryHeader, Kind, Seal, is_zeros};
 use crate::fs::File;
 use crate::index::Mark;
 use crate::location::{Location, Position};
@@ -124,7 +124,7 @@ impl Scanner {
 
     fn has_later_group(&self, window: &[u8]) -> bool {
         // Every window starts where an entry may start: windows are multiples of the alignment apart.
-        window.windows(ENTRY_HEADER as usize).step_by(super::format::ALIGN as usize).any(|bytes| {
+        window.windows(ENTRY_HEADER as usize).step_by(ALIGN as usize).any(|bytes| {
             // The cheap look first: this is asked of each place in what may be a large torn body.
             if bytes[4] != b'G' {
                 return false;
@@ -135,11 +135,6 @@ impl Scanner {
                 Some(EntryHeader { kind: Kind::Group { number, .. }, .. }) if number != self.next.group)
         })
     }
-}
-
-/// Compares the bytes with their neighbours, which is one call of `memcmp`.
-fn is_zeros(bytes: &[u8]) -> bool {
-    bytes.first().is_none_or(|first| *first == 0) && bytes.get(1..).unwrap_or_default() == &bytes[..bytes.len().saturating_sub(1)]
 }
 
 enum Rest {

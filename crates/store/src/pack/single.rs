@@ -118,14 +118,18 @@ impl Singles {
     /// A checkpoint names an owner of the pack: it leaves `incoming/`.
     pub(crate) fn keep(&self, pack: PackId) -> io::Result<()> {
         let name = pack.to_string();
-        self.layout.fs.rename(&self.layout.incoming().join(&name), &self.layout.bodies().join(&name))?;
+        match self.layout.fs.rename(&self.layout.incoming().join(&name), &self.layout.bodies().join(&name)) {
+            // It is in its place already, as in the copy that a backup makes.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            result => result?,
+        }
         self.unname(pack);
         Ok(())
     }
 
-    /// Nothing names the pack any more.
+    /// A checkpoint names no owner of the pack, and none will come.
     pub(crate) fn remove(&self, pack: PackId) -> io::Result<()> {
-        self.layout.remove_if_there(&self.layout.incoming().join(pack.to_string()))?;
+        self.layout.places(pack).try_for_each(|path| self.layout.remove_if_there(&path))?;
         self.unname(pack);
         Ok(())
     }
@@ -213,7 +217,9 @@ impl Drop for Place {
         if self.singles.state.lock().named.contains_key(&self.pack) {
             return;
         }
-        if let Err(error) = self.singles.remove(self.pack) {
+        // Only from `incoming/`: a body that a checkpoint has decided about is no longer this handle's.
+        let layout = &self.singles.layout;
+        if let Err(error) = layout.remove_if_there(&layout.incoming().join(self.pack.to_string())) {
             tracing::warn!(pack = %self.pack, %error, "cannot remove a body that is not wanted; the next start will");
         }
     }
