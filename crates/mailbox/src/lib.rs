@@ -17,6 +17,7 @@ pub use account::{Account, Listed};
 pub use error::{ChangeError, ServiceError};
 pub use incoming::{Incoming, Ready};
 pub use live::Live;
+pub use paquebot_store::BodyFile;
 pub use reader::Reader;
 pub use service::{DefaultMailboxes, Service, usual_mailboxes};
 pub use snapshot::{MailboxKey, Snapshot};

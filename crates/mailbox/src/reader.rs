@@ -1,7 +1,7 @@
 //! The store as it is at one moment, for the time of a command.
 
 use paquebot_model::{Blob, Mailbox, Row, Rows, key};
-use paquebot_store::{Location, ReadRows, ReadTxn, Store};
+use paquebot_store::{BodyFile, Location, ReadRows, ReadTxn, Store};
 use paquebot_types::{AccountId, BlobId, MailboxId, MailboxName, ShardId};
 use std::sync::Arc;
 
@@ -62,6 +62,11 @@ impl Reader {
             Some(None) => Err(ServiceError::DamagedRow(key)),
             None => Err(ServiceError::NoBody),
         }
+    }
+
+    /// Opens a body, to be read in pieces. It stays readable while it is open, whatever becomes of the message.
+    pub fn body(&self, id: BlobId) -> Result<BodyFile, ServiceError> {
+        Ok(self.store.body_file(self.location(id)?)?)
     }
 
     /// Where a body lies on this machine.

@@ -46,22 +46,27 @@ fn text(bytes: usize) -> String {
 #[tokio::test]
 async fn a_damaged_message_fails_by_itself() {
     let server = Server::start().await;
-    server.fill(3).await;
     let mut client = server.select().await;
-    assert!(damage(server.data(), "This is message 2."));
+    // What is to be damaged lies behind what PREVIEW shows, which the index has too.
+    let body = |number: u32| format!("{} this is number {number}", "x".repeat(300));
+    for number in 1..=3 {
+        client.append("INBOX", &format!("Subject: message {number}\r\n\r\n{}", body(number))).await;
+    }
+    assert!(damage(server.data(), "this is number 2"));
     let fetch = client.fails("FETCH 1:3 (BODY.PEEK[TEXT])", "NO [SERVERBUG] ").await;
-    assert_eq!(fetch.untagged.len(), 2, "{fetch:?}");
-    assert!(fetch.has("* 1 FETCH (BODY[TEXT] {20}\r\nThis is message 1.\r\n)"), "{fetch:?}");
-    assert!(fetch.has("* 3 FETCH (BODY[TEXT] {20}\r\nThis is message 3.\r\n)"), "{fetch:?}");
+    let told = |number: u32| format!("* {number} FETCH (BODY[TEXT] {{317}}\r\n{})", body(number));
+    assert_eq!(fetch.untagged, [told(1), told(3)]);
     // What the index has is told, whether it was asked for before or after what fails.
     let fetch = client.fails("FETCH 2 (UID BODY.PEEK[] RFC822.SIZE)", "NO [SERVERBUG] ").await;
-    assert_eq!(fetch.untagged, ["* 2 FETCH (UID 2 RFC822.SIZE 42)"]);
-    let fetch = client.fails("FETCH 2 (BODY.PEEK[] BINARY.SIZE[1] PREVIEW)", "NO [SERVERBUG] ").await;
-    assert_eq!(fetch.untagged, ["* 2 FETCH (BINARY.SIZE[1] 20 PREVIEW \"This is message 2.\")"]);
+    assert_eq!(fetch.untagged, ["* 2 FETCH (UID 2 RFC822.SIZE 339)"]);
+    let fetch =
+        client.fails("FETCH 2 (BODY.PEEK[HEADER.FIELDS (X)] BINARY.SIZE[1] BODY.PEEK[9])", "NO [SERVERBUG] ").await;
+    assert_eq!(fetch.untagged, ["* 2 FETCH (BINARY.SIZE[1] 317 BODY[9] NIL)"]);
     assert!(client.ok("FETCH 2 (ENVELOPE)").await.has_any("message 2"));
-    let search = client.ok("SEARCH BODY message").await;
+    let search = client.ok("SEARCH BODY number").await;
     assert!(search.has("* SEARCH 1 3") && search.has_any("* NO [CORRUPTION] 1 "), "{search:?}");
     assert_eq!(client.ok("SEARCH SUBJECT message").await.untagged, ["* SEARCH 1 2 3"]);
+    assert!(client.ok("NOOP").await.untagged.is_empty());
 }
 
 #[tokio::test]
@@ -82,7 +87,7 @@ async fn a_large_damaged_message_is_never_sent_to_its_end() {
 async fn bodies_of_every_size_come_back() {
     let server = Server::start().await;
     let mut client = server.select().await;
-    for bytes in [1, 32 << 10, 64 << 10, 65 << 10, 300_000, 5_000_000] {
+    for bytes in [1, 32 << 10, 64 << 10, 65 << 10, 300_000, 1_500_000] {
         let body = text(bytes);
         let message = format!("Subject: x\r\n\r\n{body}");
         client.append("INBOX", &message).await;
