@@ -1,5 +1,6 @@
 //! What is asked for.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -24,6 +25,13 @@ pub enum Work {
     Mixed,
     /// Connect, log in, select, log out
     Login,
+}
+
+/// The name as the command line has it.
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        clap::ValueEnum::to_possible_value(self).map_or(Ok(()), |value| f.write_str(value.get_name()))
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -60,7 +68,7 @@ pub struct Options {
     /// Added to recipients that have no domain
     #[arg(long)]
     pub domain: Option<String>,
-    /// The mailbox to work in; it is made if it is not there, and filled
+    /// The mailbox to work in, made and filled if need be; append, idle and mixed add their name to it
     #[arg(long, default_value = "bench")]
     pub mailbox: String,
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=100_000))]

@@ -51,21 +51,27 @@ pub async fn measure(options: &Options, say: impl Fn(&str)) -> Result<Report, Be
     // What was counted so far is not part of what is measured.
     plan.tally.take();
     let (at_start, own_at_start) = (server_usage(options)?, process::own_cpu());
-    let (idle, elapsed) = match options.work {
-        Work::Idle => idle::measure(&plan, &say).await.map(|(idle, elapsed)| (Some(idle), elapsed))?,
+    let (idle, elapsed, after) = match options.work {
+        Work::Idle => {
+            let (idle, elapsed, after) = idle::measure(&plan, &say).await?;
+            (Some(idle), elapsed, after)
+        }
         _ => {
             say(&format!("measuring for {} s", options.seconds));
-            (None, work(workers, Duration::from_secs(options.seconds)).await)
+            let (workers, elapsed) = work(workers, Duration::from_secs(options.seconds)).await;
+            // A server may have a process for each connection: they are looked at before they end.
+            let after = server_usage(options)?;
+            drop(workers);
+            (None, elapsed, after)
         }
     };
     let client_cpu_seconds = process::own_cpu().saturating_sub(own_at_start).as_secs_f64();
-    let after = server_usage(options)?;
     let counts = plan.tally.take();
     let server = before.zip(at_start).zip(after).map(|((before, at_start), after)| {
         Server::new(Usage { cpu: at_start.cpu, ..before }, after, counts.operations)
     });
     Ok(Report {
-        work: format!("{:?}", options.work).to_lowercase(),
+        work: options.work.to_string(),
         tls: format!("{:?}", options.tls).to_lowercase(),
         connections: options.connections,
         users: plan.users.len(),
@@ -122,14 +128,16 @@ async fn some_at_once<T: Send + 'static, F: Future<Output = Result<T, ClientErro
     }
 }
 
-/// Lets all work until the time is up; gives how long it took to the end of the last operation.
-async fn work(workers: Vec<Worker>, duration: Duration) -> Duration {
+/// Lets all work until the time is up; gives them back, and how long it took to the end of the last operation.
+async fn work(workers: Vec<Worker>, duration: Duration) -> (Vec<Worker>, Duration) {
     let start = Instant::now();
-    let mut tasks: JoinSet<()> = workers.into_iter().map(|worker| worker.run(start + duration)).collect();
+    let mut tasks: JoinSet<Worker> = workers.into_iter().map(|worker| worker.run(start + duration)).collect();
+    let mut done = Vec::with_capacity(tasks.len());
     while let Some(result) = tasks.join_next().await {
-        if let Err(panic) = result {
-            std::panic::resume_unwind(panic.into_panic());
+        match result {
+            Ok(worker) => done.push(worker),
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         }
     }
-    start.elapsed()
+    (done, start.elapsed())
 }

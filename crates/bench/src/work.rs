@@ -34,6 +34,8 @@ pub struct Plan {
     pub users: Vec<String>,
     pub corpus: Corpus,
     pub tally: Tally,
+    /// Where the work is done: what adds messages has a mailbox of its own, so that the others find theirs as it was.
+    pub mailbox: String,
     tls: Arc<ClientConfig>,
 }
 
@@ -43,7 +45,11 @@ impl Plan {
         users.truncate(options.connections as usize);
         let sizes = options.size.map_or(Sizes::Natural { max: options.size_max }, Sizes::Fixed);
         let corpus = Corpus::new(options.seed, sizes);
-        Self { options: options.clone(), users, corpus, tally: Tally::default(), tls: tls_config() }
+        let mailbox = match options.work {
+            Work::Append | Work::Idle | Work::Mixed => format!("{}-{}", options.mailbox, options.work),
+            Work::Deliver | Work::Fetch | Work::Store | Work::Search | Work::Login => options.mailbox.clone(),
+        };
+        Self { options: options.clone(), users, corpus, tally: Tally::default(), mailbox, tls: tls_config() }
     }
 
     pub fn timeout(&self) -> Duration {
@@ -74,7 +80,7 @@ impl Plan {
     /// Connects, logs in and selects the mailbox.
     pub async fn open(&self, user: &str) -> Result<Client, ClientError> {
         let mut client = self.log_in(user).await?;
-        client.select(&self.options.mailbox).await?;
+        client.select(&self.mailbox).await?;
         Ok(client)
     }
 
@@ -83,8 +89,8 @@ impl Plan {
         let limit = self.timeout();
         let opening = async {
             let mut client = self.log_in(user).await?;
-            client.create(&self.options.mailbox).await?;
-            client.select(&self.options.mailbox).await?;
+            client.create(&self.mailbox).await?;
+            client.select(&self.mailbox).await?;
             Ok(client)
         };
         let mut client = in_time(limit, opening).await?;
@@ -95,7 +101,7 @@ impl Plan {
         let mut message = Vec::new();
         for n in client.exists..filled {
             self.corpus.write(n.into(), &mut message);
-            in_time(limit, client.append(&self.options.mailbox, &message)).await?;
+            in_time(limit, client.append(&self.mailbox, &message)).await?;
         }
         in_time(limit, client.command("LOGOUT", "LOGOUT")).await
     }
@@ -118,10 +124,6 @@ pub struct Hands {
 impl Hands {
     pub fn user(&self) -> &str {
         &self.plan.users[self.plan.user_of(self.number)]
-    }
-
-    pub fn mailbox(&self) -> &str {
-        &self.plan.options.mailbox
     }
 
     /// Makes `message` one that no other connection sends.
@@ -173,8 +175,8 @@ impl Worker {
         Ok(worker)
     }
 
-    /// Works until the time is up; an operation that has begun is finished.
-    pub async fn run(mut self, until: Instant) {
+    /// Works until the time is up; an operation that has begun is finished. The connection is still up then.
+    pub async fn run(mut self, until: Instant) -> Self {
         let limit = self.hands.plan.timeout();
         while Instant::now() < until {
             let result = in_time(limit, self.step()).await;
@@ -186,6 +188,7 @@ impl Worker {
                 sleep(RETRY_AFTER).await;
             }
         }
+        self
     }
 
     async fn connect(&mut self) -> Result<(), ClientError> {

@@ -10,7 +10,7 @@ use crate::work::Hands;
 pub async fn step(hands: &mut Hands, client: &mut Client) -> Result<(), ClientError> {
     hands.make_message();
     let start = Instant::now();
-    client.append(&hands.plan.options.mailbox, &hands.message).await?;
+    client.append(&hands.plan.mailbox, &hands.message).await?;
     hands.done("append", start);
     Ok(())
 }

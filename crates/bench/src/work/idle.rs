@@ -52,8 +52,9 @@ impl Watchers {
     }
 }
 
-/// Opens the connections, then appends a message now and then until the time is up. Gives the time that the appending took.
-pub async fn measure(plan: &Arc<Plan>, say: &impl Fn(&str)) -> Result<(Idle, Duration), BenchError> {
+/// Opens the connections, then appends a message now and then until the time is up. Gives the time that the appending took, and the server
+/// as it was then.
+pub async fn measure(plan: &Arc<Plan>, say: &impl Fn(&str)) -> Result<(Idle, Duration, Option<Usage>), BenchError> {
     let mut appenders = Vec::new();
     for user in plan.users.iter().take(NOTIFIED_USERS_MAX) {
         appenders.push(in_time(plan.timeout(), plan.log_in(user)).await.map_err(BenchError::NothingPrepared)?);
@@ -95,7 +96,7 @@ pub async fn measure(plan: &Arc<Plan>, say: &impl Fn(&str)) -> Result<(Idle, Dur
         notifications,
         missed,
     };
-    Ok((idle, start.elapsed()))
+    Ok((idle, start.elapsed(), server_usage(&plan.options)?))
 }
 
 /// Brings all connections into IDLE. Those that fail are counted; if all do, the first failure is told.
@@ -167,7 +168,7 @@ async fn notify(
     let message = plan.corpus.message(1 << 32 | round);
     let limit = plan.timeout();
     let start = Instant::now();
-    in_time(limit, appender.start_append(&plan.options.mailbox, &message)).await?;
+    in_time(limit, appender.start_append(&plan.mailbox, &message)).await?;
     // From the last byte on the server could know of it.
     let sent = Instant::now();
     in_time(limit, appender.finish("APPEND", |_| ())).await?;

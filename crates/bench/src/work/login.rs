@@ -18,7 +18,7 @@ pub async fn step(hands: &mut Hands) -> Result<(), ClientError> {
     stage("session: connect");
     client.login(hands.user(), plan.options.password.as_deref().unwrap_or_default()).await?;
     stage("session: login");
-    client.select(hands.mailbox()).await?;
+    client.select(&plan.mailbox).await?;
     stage("session: select");
     client.command("LOGOUT", "LOGOUT").await?;
     stage("session: logout");

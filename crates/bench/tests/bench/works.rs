@@ -35,9 +35,9 @@ async fn append_puts_whole_messages_of_the_corpus() {
         let mailboxes = state.mailboxes.lock().unwrap();
         let kept: usize = mailboxes.values().map(Vec::len).sum();
         assert_eq!(kept as u64, report.operations);
-        assert_eq!(mailboxes.keys().collect::<Vec<_>>(), ["anna/bench", "ben/bench"]);
+        assert_eq!(mailboxes.keys().collect::<Vec<_>>(), ["anna/bench-append", "ben/bench-append"]);
         let first = Corpus::new(1, Sizes::Fixed(3000)).message(2 << 32);
-        assert!(mailboxes["ben/bench"].contains(&first));
+        assert!(mailboxes["ben/bench-append"].contains(&first));
         assert!(report.bytes_sent > report.operations * 2_800);
     }
 }
@@ -87,7 +87,7 @@ async fn mixed_keeps_the_mailbox_from_growing() {
     for kind in ["append", "expunge", "fetch body", "fetch page", "list", "noop", "search flags", "status", "store"] {
         assert!(kinds(&report).contains(&kind), "{kind}: {report}");
     }
-    assert!(state.mailboxes.lock().unwrap()["anna/bench"].len() <= 11);
+    assert!(state.mailboxes.lock().unwrap()["anna/bench-mixed"].len() <= 11);
 }
 
 #[tokio::test]
