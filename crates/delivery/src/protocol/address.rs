@@ -196,7 +196,12 @@ mod tests {
             ("<Bob+Lists/Rust@Example.ORG>", "Bob+Lists/Rust", Some("Example.ORG"), "Bob+Lists/Rust@Example.ORG"),
             ("<@a.example,@b.example:bob@example.org>", "bob", Some("example.org"), "bob@example.org"),
             ("<\"bob\"@example.org>", "bob", Some("example.org"), "bob@example.org"),
-            ("<\"a b\\\"c\\\\d>@\"@example.org>", "a b\"c\\d>@", Some("example.org"), "\"a b\\\"c\\\\d>@\"@example.org"),
+            (
+                "<\"a b\\\"c\\\\d>@\"@example.org>",
+                "a b\"c\\d>@",
+                Some("example.org"),
+                "\"a b\\\"c\\\\d>@\"@example.org",
+            ),
             ("<\"a..b\"@x>", "a..b", Some("x"), "\"a..b\"@x"),
             ("<bob@[192.0.2.1]>", "bob", Some("[192.0.2.1]"), "bob@[192.0.2.1]"),
             ("<bob@[IPv6:2001:db8::1]>", "bob", Some("[IPv6:2001:db8::1]"), "bob@[IPv6:2001:db8::1]"),

@@ -124,8 +124,20 @@ mod tests {
     #[test]
     fn nothing_else_ends_the_data() {
         let table: [&[u8]; 14] = [
-            b"a\n.\n", b"a\n.\r\n", b"a\r\n.\n", b"a\r.\r", b"a\r.\r\n", b"a\r\n.\r", b"a.\r\n", b"a\n\n.\r\n", b"a\r\n.\r.\r\n",
-            b"a\r\n. \r\n", b"a\r\n.\0\r\n", b"a\n\r.\r\n", b"a\n.\n\r\nb", b"a\r\n\x2e\x0d\x85",
+            b"a\n.\n",
+            b"a\n.\r\n",
+            b"a\r\n.\n",
+            b"a\r.\r",
+            b"a\r.\r\n",
+            b"a\r\n.\r",
+            b"a.\r\n",
+            b"a\n\n.\r\n",
+            b"a\r\n.\r.\r\n",
+            b"a\r\n. \r\n",
+            b"a\r\n.\0\r\n",
+            b"a\n\r.\r\n",
+            b"a\n.\n\r\nb",
+            b"a\r\n\x2e\x0d\x85",
         ];
         for input in table {
             for size in 1..=input.len() {

@@ -36,9 +36,15 @@ pub enum Action {
     Data,
     /// To take this many octets of the message; after the last ones [`Machine::end_message`], after others that could not be taken
     /// [`Machine::chunk_failed`].
-    Chunk { octets: u64, last: bool },
+    Chunk {
+        octets: u64,
+        last: bool,
+    },
     /// To pass this many octets over (a client need not wait before it sends them: RFC 3030, 4.2) and then say this.
-    Skip { octets: u64, reply: Reply },
+    Skip {
+        octets: u64,
+        reply: Reply,
+    },
 }
 
 /// One session.

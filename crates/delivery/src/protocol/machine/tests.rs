@@ -9,19 +9,17 @@ fn machine() -> Machine<String> {
 
 /// Sends lines, accepts every recipient that begins with `b`, and gives the codes of the answers.
 fn talk(machine: &mut Machine<String>, lines: &[&str]) -> Vec<String> {
-    let lines = lines.iter().map(|line| {
-        match machine.line(line.as_bytes()) {
-            Action::Reply(reply) => reply.code().to_string(),
-            Action::Close(reply) => format!("close {}", reply.code()),
-            Action::Recipient(address) if address.local().starts_with('b') => {
-                machine.accept(address.to_string());
-                "250".into()
-            }
-            Action::Recipient(_) => "550".into(),
-            Action::Data => "354".into(),
-            Action::Chunk { octets, last } => format!("take {octets}{}", if last { " last" } else { "" }),
-            Action::Skip { octets, reply } => format!("skip {octets} {}", reply.code()),
+    let lines = lines.iter().map(|line| match machine.line(line.as_bytes()) {
+        Action::Reply(reply) => reply.code().to_string(),
+        Action::Close(reply) => format!("close {}", reply.code()),
+        Action::Recipient(address) if address.local().starts_with('b') => {
+            machine.accept(address.to_string());
+            "250".into()
         }
+        Action::Recipient(_) => "550".into(),
+        Action::Data => "354".into(),
+        Action::Chunk { octets, last } => format!("take {octets}{}", if last { " last" } else { "" }),
+        Action::Skip { octets, reply } => format!("skip {octets} {}", reply.code()),
     });
     lines.collect()
 }
@@ -42,7 +40,10 @@ fn commands_come_in_order() {
         (&["LHLO x", "MAIL FROM:<> SIZE=1000", "RCPT TO:<bob>"], &["250", "250", "250"]),
         (&["LHLO x", "MAIL FROM:<>", "RCPT TO:<bé>"], &["250", "250", "553"]),
         (&["LHLO x", "MAIL FROM:<> SMTPUTF8", "RCPT TO:<bé>"], &["250", "250", "250"]),
-        (&["NOOP", "RSET", "HELP", "VRFY x", "EXPN x", "EHLO x", "QUIT"], &["250", "250", "214", "252", "502", "500", "close 221"]),
+        (
+            &["NOOP", "RSET", "HELP", "VRFY x", "EXPN x", "EHLO x", "QUIT"],
+            &["250", "250", "214", "252", "502", "500", "close 221"],
+        ),
     ];
     for (lines, codes) in table {
         assert_eq!(talk(&mut machine(), lines), codes, "{lines:?}");
