@@ -41,7 +41,7 @@ pub enum Tls {
     Starttls,
 }
 
-/// The options of `paquebot bench`.
+// Not a doc comment: clap would take it for the description of the command that the options belong to.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
     /// What each connection does

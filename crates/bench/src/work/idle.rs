@@ -174,6 +174,8 @@ async fn notify(
     in_time(limit, appender.finish("APPEND", |_| ())).await?;
     let done = Instant::now();
     plan.tally.operation("append", done - start);
+    let (bytes_sent, bytes_received) = appender.take_counts();
+    plan.tally.bytes(bytes_sent, bytes_received);
 
     let deadline = tokio::time::Instant::now() + NOTIFICATION_MAX;
     let mut waited_for = watchers.of_user[user].clone();
