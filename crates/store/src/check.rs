@@ -7,7 +7,9 @@ use paquebot_types::{AccountId, BlobHash, BlobId, ShardId};
 use redb::{ReadableTable, ReadableTableMetadata};
 
 use crate::Store;
-use crate::index::{IndexError, LOCATIONS, OwnerKey, PACKS, PackLive, RESIDENTS, ReadRows, ReadTxn, parse_owner, resident};
+use crate::index::{
+    IndexError, LOCATIONS, OwnerKey, PACKS, PackLive, RESIDENTS, ReadRows, ReadTxn, parse_owner, resident,
+};
 use crate::location::{Location, PackId};
 use crate::pack::{ReadError, Walk, Walked};
 
@@ -80,7 +82,8 @@ impl Store {
         let snapshot = self.read()?;
         // Later than the snapshot, so every group that it reflects lies before.
         let end = self.inner().appender.mark().position;
-        let mut check = Check { store: self, snapshot, checker, report: Report::default(), buf: vec![0; 1 << 20], total: 0 };
+        let mut check =
+            Check { store: self, snapshot, checker, report: Report::default(), buf: vec![0; 1 << 20], total: 0 };
         let layout = &self.inner().layout;
         let mut packs = layout.list(&layout.packs())?;
         packs.retain(|pack| *pack <= end.pack && !pack.is_single());

@@ -16,16 +16,18 @@ pub struct Recovery<'s> {
     inner: &'s Inner,
     index: Index,
     unapplied: Mutex<Unapplied>,
+    _appending: MutexGuard<'s, ()>,
     _writer: MutexGuard<'s, ()>,
 }
 
 impl Store {
     /// Opens the index again after [`IndexError::Failed`] (or the error that came before it): a full disk, an I/O error.
     ///
-    /// The tail holds every record since the last checkpoint; it is applied by [`Recovery::write`]. No group may be appended from
-    /// another thread in the meantime.
+    /// The tail holds every record since the last checkpoint; it is applied by [`Recovery::write`]. Until the recovery is finished or dropped,
+    /// whoever appends waits.
     pub fn recover_index(&self) -> Result<(Recovery<'_>, Tail), OpenError> {
         let inner = self.inner();
+        let appending = inner.appending.lock();
         let writer = inner.writer.lock();
         if let Some(failed) = inner.index.write().take() {
             // Two handles must not write one file; the old one would when it is closed.
@@ -41,7 +43,7 @@ impl Store {
         }
         let mut unapplied = Unapplied::new(mark);
         let tail = open::tail(&index, &log, &mut unapplied)?;
-        Ok((Recovery { inner, index, unapplied: Mutex::new(unapplied), _writer: writer }, tail))
+        Ok((Recovery { inner, index, unapplied: Mutex::new(unapplied), _appending: appending, _writer: writer }, tail))
     }
 }
 

@@ -17,7 +17,8 @@ use crate::location::{Location, PackId};
 use crate::open::{self, OpenError};
 use crate::options::Options;
 use crate::pack::{
-    AppendError, Appended, Appender, BodyFile, GroupItem, PackFiles, ReadError, Singles, StageError, StagedBody, Unapplied,
+    AppendError, Appended, Appender, BodyFile, GroupItem, PackFiles, ReadError, Singles, StageError, StagedBody,
+    Unapplied,
 };
 use crate::space::{Ballast, Grave};
 use crate::tail::Tail;
@@ -42,6 +43,8 @@ pub(crate) struct Inner {
     pub ballast: Ballast,
     /// Held by whoever changes the index.
     pub writer: Mutex<()>,
+    /// Held by whoever appends, and while a failed index is recovered: the log must not grow under its reader. Taken before `writer`.
+    pub appending: Mutex<()>,
     pub checkpoint: Mutex<Checkpoint>,
     /// Bytes ever appended by this process.
     pub appended_bytes: AtomicU64,
@@ -84,6 +87,7 @@ impl Store {
             singles: opened.singles,
             ballast,
             writer: Mutex::new(()),
+            appending: Mutex::new(()),
             checkpoint: Mutex::new(Checkpoint { at: Instant::now(), appended_bytes: 0, mark: opened.mark }),
             appended_bytes: AtomicU64::new(0),
             readers: Mutex::default(),
@@ -97,10 +101,11 @@ impl Store {
 
     /// Appends a group of bodies and records: one write and one sync. When this returns the group is on disk.
     ///
-    /// It blocks, and is called by one thread at a time. Within a shard sequences must ascend from call to call. After an error
+    /// It blocks, and so does the next call until this one is done. Within a shard sequences must ascend from call to call. After an error
     /// other than [`AppendError::Unknown`] nothing of the group is in the store, and never will be.
     pub fn append_group(&self, items: &[GroupItem<'_>]) -> Result<Appended, AppendError> {
         let inner = &self.inner;
+        let _appending = inner.appending.lock();
         let brings_bodies = items.iter().any(GroupItem::is_body);
         inner.make_room(brings_bodies).map_err(AppendError::Full)?;
         // What is in reserve is for changes that may free space; a body waits until there is some.
@@ -230,7 +235,8 @@ impl Inner {
         }
         let snapshot = index.read(Arc::default())?;
         for pack in decided {
-            if snapshot.pack_lives(pack)? {
+            // One that had an owner may be shown by a snapshot still: it is for `reclaim` to remove.
+            if snapshot.pack_lives(pack)? || snapshot.is_dead_single(pack)? {
                 self.singles.keep(pack)?;
             } else {
                 self.files.forget(pack);

@@ -22,7 +22,8 @@ struct History {
 fn record(seed: u64, groups: usize) -> History {
     let fs = RecordedFs::new();
     let mut make = Generator::new(seed);
-    let mut history = History { fs: fs.clone(), expected: vec![Expected::default()], begun: vec![], acknowledged: vec![] };
+    let mut history =
+        History { fs: fs.clone(), expected: vec![Expected::default()], begun: vec![], acknowledged: vec![] };
     let mut store = open(&fs).unwrap();
     let mut waiting: Vec<(Group, _)> = Vec::new();
     for _ in 0..groups {
@@ -90,15 +91,17 @@ impl History {
         let (next, shown) = (AtomicUsize::new(0), AtomicUsize::new(0));
         std::thread::scope(|scope| {
             for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
-                scope.spawn(|| loop {
-                    let from = next.fetch_add(64, Ordering::Relaxed);
-                    if from >= operations {
-                        return;
+                scope.spawn(|| {
+                    loop {
+                        let from = next.fetch_add(64, Ordering::Relaxed);
+                        if from >= operations {
+                            return;
+                        }
+                        self.fs.crash_states(from..from + 64, limits, &mut |state| {
+                            shown.fetch_add(1, Ordering::Relaxed);
+                            self.verify(&state);
+                        });
                     }
-                    self.fs.crash_states(from..from + 64, limits, &mut |state| {
-                        shown.fetch_add(1, Ordering::Relaxed);
-                        self.verify(&state);
-                    });
                 });
             }
         });

@@ -59,7 +59,11 @@ impl Driver {
                 let before = self.make.expected.differs(&store);
                 if before.is_some() {
                     self.make.expected.apply(&group);
-                    assert_eq!(self.make.expected.differs(&store), None, "neither with the group nor without: {before:?}");
+                    assert_eq!(
+                        self.make.expected.differs(&store),
+                        None,
+                        "neither with the group nor without: {before:?}"
+                    );
                 }
                 return Some(());
             }

@@ -7,9 +7,9 @@ use paquebot_model::{Rows, RowsError, Scan};
 use paquebot_types::{AccountId, BlobId, Sequence, ShardId};
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable};
 
+use super::key::ResidentKey;
 use super::table::{self, LOCATIONS, Mark, Meta, PACKS, PackLive, RESIDENTS, ROWS, SHARDS};
 use super::write::Applied;
-use super::key::ResidentKey;
 use super::{IndexError, OwnerKey, key};
 use crate::location::{Location, PackId};
 
@@ -113,6 +113,11 @@ impl ReadTxn {
     pub(crate) fn dead_singles(&self) -> Result<Vec<PackId>, IndexError> {
         let table = self.0.txn.open_table(PACKS)?;
         table.range(PackId::single(0).0..)?.map(|row| Ok(PackId(row?.0.value()))).collect()
+    }
+
+    /// Whether the pack had a body that was named once.
+    pub(crate) fn is_dead_single(&self, pack: PackId) -> Result<bool, IndexError> {
+        Ok(pack.is_single() && self.0.txn.open_table(PACKS)?.get(pack.0)?.is_some())
     }
 
     pub(crate) fn owner_location(&self, owner: &OwnerKey) -> Result<Option<Location>, IndexError> {

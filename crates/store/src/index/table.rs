@@ -119,7 +119,12 @@ fn copy_table<K: Key + 'static, V: Value + 'static>(
 }
 
 /// Writes what changes from commit to commit.
-pub(super) fn write_meta(txn: &WriteTransaction, written: u64, next_single: u64, mark: &Mark) -> Result<(), IndexError> {
+pub(super) fn write_meta(
+    txn: &WriteTransaction,
+    written: u64,
+    next_single: u64,
+    mark: &Mark,
+) -> Result<(), IndexError> {
     let mut table = txn.open_table(META)?;
     table.insert("mark", mark.to_bytes().as_slice())?;
     table.insert("written", written.to_be_bytes().as_slice())?;

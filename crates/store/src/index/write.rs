@@ -6,10 +6,10 @@ use paquebot_model::{RowChange, Rows, RowsError, Scan};
 use paquebot_types::{AccountId, BlobId, Sequence, ShardId};
 use redb::{ReadableTable, Table, WriteTransaction};
 
+use super::IndexError;
 use super::key::{self, OwnerKey, ResidentKey};
 use super::read::{rows_error, scan};
 use super::table::{LOCATIONS, PACKS, PackLive, RESIDENTS, ROWS, SHARDS};
-use super::IndexError;
 use crate::location::{Location, PackId};
 
 /// How far a shard's log is applied: the last record, and the hash chain up to it.

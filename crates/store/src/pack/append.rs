@@ -49,7 +49,9 @@ pub enum AppendError {
     #[error("cannot write to pack {pack}")]
     Failed { pack: PackId, source: io::Error },
     /// The group may be on disk or not: only opening the store again tells. Until then nothing can be appended.
-    #[error("pack {pack}: it cannot be learned whether a write reached the disk; restart the server once the disk is well")]
+    #[error(
+        "pack {pack}: it cannot be learned whether a write reached the disk; restart the server once the disk is well"
+    )]
     Unknown { pack: PackId, source: io::Error },
     /// An earlier append ended with [`AppendError::Unknown`]; this one wrote nothing.
     #[error("changes are refused since a write's outcome is unknown; restart the server once the disk is well")]

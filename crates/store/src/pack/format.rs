@@ -121,11 +121,9 @@ impl EntryHeader {
         let mut hash = [0; 32];
         hash.copy_from_slice(&bytes[32..]);
         let kind = match bytes[4] {
-            b'G' => Kind::Group {
-                number: read_u64(bytes, 32),
-                entries: read_u32(bytes, 28),
-                bytes: read_u64(bytes, 40),
-            },
+            b'G' => {
+                Kind::Group { number: read_u64(bytes, 32), entries: read_u32(bytes, 28), bytes: read_u64(bytes, 40) }
+            }
             b'B' => Kind::Body { hash: BlobHash(hash) },
             b'N' => Kind::Named { hash: BlobHash(hash) },
             b'R' => Kind::Record {

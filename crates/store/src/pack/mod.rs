@@ -16,7 +16,7 @@ pub(crate) use files::PackFiles;
 pub(crate) use format::{PACK_HEADER, Seal};
 pub use read::{BodyFile, ReadError};
 pub(crate) use scan::GroupRead;
-pub use single::{StageError, StagedBlob, StagedBody};
 pub(crate) use single::Singles;
+pub use single::{StageError, StagedBlob, StagedBody};
 pub(crate) use unapplied::Unapplied;
 pub(crate) use walk::{Walk, Walked};

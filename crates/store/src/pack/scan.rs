@@ -36,7 +36,9 @@ pub(crate) struct Scanner {
 pub(crate) enum Found {
     Group(GroupRead),
     /// The pack's groups end; so many bytes of a torn write follow, 0 if there is none.
-    End { torn: u64 },
+    End {
+        torn: u64,
+    },
     /// The group at the scanner's mark was synced and is not good any more.
     Damage,
 }
@@ -173,4 +175,3 @@ fn entry(raw: &[u8], at: u64, seal: Seal) -> Option<(EntryHeader, &[u8])> {
     let payload = rest.get(..usize::try_from(header.len).ok()?)?;
     (crc32c::crc32c(payload) == header.crc).then_some((header, payload))
 }
-

@@ -58,15 +58,8 @@ struct Frontier<'o> {
     abandoned: HashMap<Inode, usize>,
 }
 
-pub(super) fn states(
-    start: Disk,
-    ops: &[Op],
-    after: Range<usize>,
-    limits: &Limits,
-    see: &mut dyn FnMut(CrashState),
-) {
-    let mut frontier =
-        Frontier { ops, base: start, version: 0, pending: Vec::new(), abandoned: HashMap::new() };
+pub(super) fn states(start: Disk, ops: &[Op], after: Range<usize>, limits: &Limits, see: &mut dyn FnMut(CrashState)) {
+    let mut frontier = Frontier { ops, base: start, version: 0, pending: Vec::new(), abandoned: HashMap::new() };
     let mut seen = HashSet::new();
     for count in 0..=ops.len().min(after.end.saturating_sub(1)) {
         if count > 0 {

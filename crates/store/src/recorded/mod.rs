@@ -337,7 +337,11 @@ impl File for RecordedFile {
     fn set_len(&self, len: u64) -> io::Result<()> {
         let mut state = self.state.lock();
         let shrinks = len < state.disk.content(self.inode).len() as u64;
-        if shrinks { state.freeing()? } else { state.changing()? }
+        if shrinks {
+            state.freeing()?
+        } else {
+            state.changing()?
+        }
         state.space.cut(self.inode, len);
         state.run(Op::SetLen { inode: self.inode, len });
         Ok(())

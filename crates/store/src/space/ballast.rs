@@ -41,7 +41,9 @@ impl Ballast {
         if self.bytes == 0 || !self.whole.swap(false, Ordering::Relaxed) {
             return false;
         }
-        tracing::warn!("the disk is full: the store's reserve is given up, and no message is taken until space is freed");
+        tracing::warn!(
+            "the disk is full: the store's reserve is given up, and no message is taken until space is freed"
+        );
         match self.cut() {
             Ok(()) => true,
             Err(error) => {

@@ -48,7 +48,7 @@ pub struct Record {
 impl Record {
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        let mut field = |bytes: &mut Vec<u8>, field: &[u8]| {
+        let field = |bytes: &mut Vec<u8>, field: &[u8]| {
             bytes.extend((field.len() as u32).to_le_bytes());
             bytes.extend(field);
         };
@@ -99,7 +99,9 @@ pub fn apply(txn: &mut WriteTxn<'_>, record: &Record, bodies: &HashMap<BlobHash,
                 txn.change(shard, &[RowChange { key: key.clone(), value: Some(value.clone()) }])?;
             }
             Change::Unset(key) => txn.change(shard, &[RowChange { key: key.clone(), value: None }])?,
-            Change::Body(blob, hash) => txn.set_location(shard, account(), BlobId::new(*blob).unwrap(), bodies[hash])?,
+            Change::Body(blob, hash) => {
+                txn.set_location(shard, account(), BlobId::new(*blob).unwrap(), bodies[hash])?
+            }
             Change::Forget(blob) => txn.remove_location(shard, account(), BlobId::new(*blob).unwrap())?,
         }
     }
@@ -107,10 +109,10 @@ pub fn apply(txn: &mut WriteTxn<'_>, record: &Record, bodies: &HashMap<BlobHash,
 }
 
 /// Applies what a start has handed out.
-pub fn apply_tail<E: From<IndexError>>(
+pub fn apply_tail(
     tail: &Tail,
-    mut write: impl FnMut(&mut dyn FnMut(&mut WriteTxn<'_>) -> Result<(), E>) -> Result<(), E>,
-) -> Result<(), E> {
+    mut write: impl FnMut(&mut dyn FnMut(&mut WriteTxn<'_>) -> Result<(), IndexError>) -> Result<(), IndexError>,
+) -> Result<(), IndexError> {
     for group in &tail.groups {
         let bodies: HashMap<_, _> = group.bodies.iter().copied().collect();
         write(&mut |txn| {
@@ -302,7 +304,10 @@ impl Generator {
     fn change(&mut self, shard: ShardId, group: &mut Group) -> Change {
         let key = format!("row {}", self.random.below(12)).into_bytes();
         match self.random.below(8) {
-            0 | 1 => Change::Set(key, { let len = self.random.below(200); self.random.bytes(len) }),
+            0 | 1 => Change::Set(key, {
+                let len = self.random.below(200);
+                self.random.bytes(len)
+            }),
             2 => Change::Unset(key),
             3 | 4 => {
                 let owned: Vec<u64> =
