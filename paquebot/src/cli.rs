@@ -19,6 +19,8 @@ pub struct Arguments {
 pub enum Command {
     /// Serves mail until SIGTERM.
     Serve,
+    /// Measures an IMAP or LMTP server, this or another.
+    Bench(paquebot_bench::Options),
     /// Adds, lists, changes and removes users.
     #[command(subcommand)]
     User(User),

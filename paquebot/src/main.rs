@@ -24,6 +24,9 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: cli::Arguments) -> anyhow::Result<()> {
+    if let cli::Command::Bench(options) = &arguments.command {
+        return Ok(paquebot_bench::run(options)?);
+    }
     let config = config::Config::load(arguments.config.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match arguments.command {
@@ -34,6 +37,7 @@ fn run(arguments: cli::Arguments) -> anyhow::Result<()> {
                 .init();
             runtime.block_on(serve::serve(config))
         }
+        cli::Command::Bench(_) => Ok(()),
         cli::Command::User(command) => runtime.block_on(user::run(&config, command)),
     }
 }

@@ -15,7 +15,10 @@ use crate::config::Config;
 pub async fn start(config: &Config) -> anyhow::Result<Arc<Service>> {
     let (store, tail) = Store::open(Arc::new(RealFs::default()), &config.data, Options::default())?;
     if let Some(torn) = &tail.torn {
-        tracing::warn!(?torn, "the last write before the server ended was not finished, and nobody was told of it: it is cut off");
+        tracing::warn!(
+            ?torn,
+            "the last write before the server ended was not finished, and nobody was told of it: it is cut off"
+        );
     }
     let store = Arc::new(store);
     let log = Arc::new(EmbeddedLog::open(store.clone(), tail).context("cannot open the log")?);

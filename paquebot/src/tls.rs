@@ -23,7 +23,8 @@ pub fn load(config: &Config) -> anyhow::Result<paquebot_session::Tls> {
         .and_then(Iterator::collect)
         .with_context(|| format!("cannot read the certificate {}", certificate.display()))?;
     let Some(first) = chain.first().cloned() else { bail!("{} holds no certificate", certificate.display()) };
-    let private = PrivateKeyDer::from_pem_file(&key).with_context(|| format!("cannot read the key {}", key.display()))?;
+    let private =
+        PrivateKeyDer::from_pem_file(&key).with_context(|| format!("cannot read the key {}", key.display()))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut tls = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
@@ -37,14 +38,19 @@ pub fn load(config: &Config) -> anyhow::Result<paquebot_session::Tls> {
     Ok(paquebot_session::Tls::new(Arc::new(tls), &first))
 }
 
+/// What the machine calls itself.
+pub fn host_name() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
+    if name.is_empty() { "localhost".into() } else { name }
+}
+
 fn self_signed(data: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
     let (certificate, key) = (data.join("tls.crt"), data.join("tls.key"));
     if certificate.exists() && key.exists() {
         return Ok((certificate, key));
     }
-    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
     let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
-    names.extend((!host.is_empty()).then_some(host));
+    names.extend(Some(host_name()).filter(|host| host != "localhost"));
     let made = rcgen::generate_simple_self_signed(names).context("cannot make a self-signed certificate")?;
     write(&key, 0o600, &made.signing_key.serialize_pem())?;
     write(&certificate, 0o644, &made.cert.pem())?;
