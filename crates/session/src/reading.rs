@@ -99,9 +99,13 @@ pub(crate) async fn step(session: &mut Session) -> Flow {
     }
 }
 
-/// After a command: a good one ends a row of bad ones, and much output goes out.
+/// After a command: a good one ends a row of bad ones, and much output goes out. A client that never stops sending does not keep the
+/// server from stopping.
 async fn finish(session: &mut Session) -> Flow {
     session.end_command();
+    if *session.stopping.borrow() {
+        return Err(stopping());
+    }
     session.conn.flush_if_full().await
 }
 

@@ -1,7 +1,10 @@
 //! DELETE (RFC 9051, 6.3.5).
 
+use paquebot_mailbox::{Account, ChangeError};
+use paquebot_model::Refusal;
 use paquebot_protocol::response::Code;
 use paquebot_protocol::{Mailbox, Tag};
+use paquebot_types::MailboxName;
 
 use crate::answer::{Named, sentence};
 use crate::session::Session;
@@ -30,6 +33,15 @@ pub(crate) async fn delete(session: &mut Session, tag: &Tag, mailbox: Mailbox) -
             }
             session.complete(tag, Expunges::Tell, None, "DELETE completed")
         }
+        // A name that only has mailboxes below it is no mailbox, but the client sees it in LIST (RFC 9051, 6.3.5).
+        Err(ChangeError::Refused(Refusal::NoSuchMailbox)) if has_children(&account, &name) => {
+            let text = "There are mailboxes below this name, and none of this name";
+            session.refuse(tag, Expunges::Tell, Some(Code::HasChildren), text)
+        }
         Err(error) => session.not_changed(tag, &error, Expunges::Tell, Named::Itself),
     }
+}
+
+fn has_children(account: &Account, name: &MailboxName) -> bool {
+    account.list().is_ok_and(|names| names.get(name).is_some_and(|listed| listed.has_children))
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use paquebot_mailbox::{Listed, ServiceError};
 use paquebot_protocol::command::{List, ListKind};
 use paquebot_protocol::response::{ListAttribute, ListEntry, ListName};
-use paquebot_protocol::{ListPattern, Tag};
+use paquebot_protocol::{ListPattern, StatusItem, Tag};
 use paquebot_types::{MailboxId, MailboxName, SpecialUse};
 
 use crate::machine::status;
@@ -39,6 +39,9 @@ pub(crate) async fn list(session: &mut Session, tag: &Tag, command: List) -> Flo
     if command.only_separator {
         write_root(session, &command);
         return session.complete(tag, Expunges::Tell, None, text);
+    }
+    if command.returns.status.contains(&StatusItem::HighestModSeq) {
+        session.enable_condstore();
     }
     session.account().reach_last().await;
     let entries = match select_entries(session, &command) {
@@ -121,25 +124,32 @@ fn matching_entries(names: &Names, uses: &Uses, command: &List) -> Vec<Entry> {
     };
     // Without a selection every name that exists is meant; one that is only subscribed to does not.
     let exists = |listed: &Listed| listed.mailbox.is_some() || listed.has_children;
-    let selected_below: BTreeSet<MailboxName> = match selection.recursive_match {
-        true => names.iter().filter(|(_, listed)| is_selected(listed)).flat_map(|(name, _)| above(name)).collect(),
-        false => BTreeSet::new(),
-    };
+    let mut selected_below: BTreeSet<MailboxName> = BTreeSet::new();
+    // Those of them below which something is selected that the patterns leave out: a name that is not selected itself is told for such
+    // mailboxes only, since the others speak for themselves (RFC 5258, 3.5).
+    let mut stands_for_others: BTreeSet<MailboxName> = BTreeSet::new();
+    if selection.recursive_match {
+        for (name, _) in names.iter().filter(|(_, listed)| is_selected(listed)) {
+            selected_below.extend(above(name));
+            if !matches_any(&command.patterns, name) {
+                stands_for_others.extend(above(name));
+            }
+        }
+    }
     let candidates = names.iter().map(|(name, listed)| (name.clone(), listed.clone()));
     // The names above a subscription need not exist, nor be in the list.
-    let unlisted = selected_below.iter().filter(|name| !names.contains_key(*name));
+    let unlisted = stands_for_others.iter().filter(|name| !names.contains_key(*name));
     let unlisted = unlisted.map(|name| (name.clone(), Listed::default()));
     let mut candidates: Vec<(MailboxName, Listed)> = candidates.chain(unlisted).collect();
     candidates.sort_by(|(one, _), (two, _)| one.cmp(two));
     let matches = candidates.into_iter().filter(|(name, _)| matches_any(&command.patterns, name));
     matches
         .filter_map(|(name, listed)| {
-            let has_selected_below = selected_below.contains(&name);
             let is_in = if by_selection { is_selected(&listed) } else { exists(&listed) };
-            if !is_in && !has_selected_below {
+            if !is_in && !stands_for_others.contains(&name) {
                 return None;
             }
-            let child_info = if has_selected_below { child_info(command) } else { Vec::new() };
+            let child_info = if selected_below.contains(&name) { child_info(command) } else { Vec::new() };
             let attributes = attributes(&name, &listed, uses, command);
             Some(Entry { mailbox: listed.mailbox, name, attributes, child_info })
         })

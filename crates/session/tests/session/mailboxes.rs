@@ -51,6 +51,11 @@ async fn extended_list_selects_and_returns() {
             "* LIST (\\NonExistent \\HasNoChildren) \"/\" gone (\"CHILDINFO\" (\"SUBSCRIBED\"))",
         ]
     );
+    // What is told itself needs no parent to stand for it.
+    assert_eq!(
+        client.ok("LIST (SUBSCRIBED RECURSIVEMATCH) \"\" (a*)").await.untagged,
+        ["* LIST (\\Subscribed \\HasNoChildren) \"/\" a/b"]
+    );
     assert_eq!(client.ok("LIST (SPECIAL-USE) \"\" (S* J*)").await.untagged.len(), 2);
     assert_eq!(
         client.ok("LIST \"\" (a a/b) RETURN (SUBSCRIBED STATUS (MESSAGES UIDNEXT))").await.untagged,
@@ -94,6 +99,7 @@ async fn mailboxes_come_move_and_go() {
         client.ok("LIST \"\" d*").await.untagged,
         ["* LIST (\\Noselect \\HasChildren) \"/\" d", "* LIST (\\HasNoChildren) \"/\" d/b",]
     );
+    client.fails("DELETE d", "NO [HASCHILDREN] ").await;
     client.fails("SELECT d", "NO [NONEXISTENT] ").await;
     client.fails("DELETE INBOX", "NO [CANNOT] ").await;
     client.fails("DELETE nowhere", "NO [NONEXISTENT] ").await;
