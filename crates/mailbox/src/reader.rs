@@ -1,6 +1,6 @@
 //! The store as it is at one moment, for the time of a command.
 
-use paquebot_model::{Blob, Mailbox, Row, Rows, key};
+use paquebot_model::{Blob, Mailbox, Row, Rows, Scan, key};
 use paquebot_store::{BodyFile, Location, ReadRows, ReadTxn, Store};
 use paquebot_types::{AccountId, BlobId, MailboxId, MailboxName, ShardId};
 use std::sync::Arc;
@@ -62,6 +62,23 @@ impl Reader {
             Some(None) => Err(ServiceError::DamagedRow(key)),
             None => Err(ServiceError::NoBody),
         }
+    }
+
+    /// As [`Self::blob`], for all bodies from `first` to `last`, ascending, until `see` says stop: for neighbours, which cost a tenth so.
+    /// `None` is a row that is damaged.
+    pub fn blobs(
+        &self,
+        first: BlobId,
+        last: BlobId,
+        see: &mut dyn FnMut(BlobId, Option<Blob<'_>>) -> Scan,
+    ) -> Result<(), ServiceError> {
+        let (from, mut to) = (key::blob(self.account, first), key::blob(self.account, last));
+        // The end of a range is not in it.
+        to.push(0);
+        Ok(self.rows().scan(&from, &to, &mut |key, value| match key::parse_account_row(key) {
+            Some((_, key::AccountRow::Blob(id))) => see(id, Blob::decode(value)),
+            _ => Scan::Continue,
+        })?)
     }
 
     /// Opens a body, to be read in pieces. It stays readable while it is open, whatever becomes of the message.

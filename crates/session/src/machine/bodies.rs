@@ -2,8 +2,8 @@
 
 use paquebot_mailbox::{Account, BodyFile, Reader, ServiceError};
 use paquebot_message::{SummaryError, SummaryRef};
-use paquebot_model::Blob;
-use paquebot_types::{BlobHash, BlobId, ThreadId};
+use paquebot_model::{Blob, Message, Scan};
+use paquebot_types::{BlobHash, BlobId, SeqNum, ThreadId};
 
 /// Octets read at a time.
 pub(super) const CHUNK_BYTES: usize = 64 << 10;
@@ -20,6 +20,8 @@ pub(super) enum Unreadable {
     Service(#[from] ServiceError),
     #[error(transparent)]
     Summary(#[from] SummaryError),
+    #[error("the index has no sound row for the body; `paquebot check` tells more")]
+    NoRow,
     #[error("the body is shorter than the index says; `paquebot check` tells more")]
     Short,
     #[error("the body fails its checksum; `paquebot check` tells more")]
@@ -52,6 +54,17 @@ impl Row {
         let (hash, thread) = self.known.ok_or(Unreadable::Short)?;
         Ok(Indexed { hash, thread, summary: SummaryRef::new(&self.summary)? })
     }
+}
+
+/// Looks at one message with what the index has of its body, and says whether to go on.
+pub(super) type See<'s, 'm> = dyn FnMut(&'m (SeqNum, Message), Result<Indexed<'_>, Unreadable>) -> Scan + 's;
+
+/// The first and the last body of messages whose bodies ascend with few others between them.
+fn neighbours(messages: &[(SeqNum, Message)]) -> Option<(BlobId, BlobId)> {
+    let (first, last) = (messages.first()?.1.blob, messages.last()?.1.blob);
+    let ascend = messages.is_sorted_by(|(_, a), (_, b)| a.blob <= b.blob);
+    let span = last.get().checked_sub(first.get())?;
+    (ascend && span <= 4 * messages.len() as u64).then_some((first, last))
 }
 
 /// An account's bodies.
@@ -92,9 +105,50 @@ impl Bodies {
         self.reader = None;
     }
 
-    /// Shows what the index has of a body, without copying it.
-    pub fn indexed<T>(&mut self, blob: BlobId, see: impl FnOnce(Indexed<'_>) -> T) -> Result<T, Unreadable> {
-        Ok(self.reader()?.blob(blob, |blob| Indexed::new(blob).map(see))??)
+    /// Shows what the index has of several messages' bodies, in the messages' order, until `see` says stop; gives how many were seen.
+    ///
+    /// Messages that came one after the other lie side by side in the index, and are read so.
+    pub fn indexed_each<'m>(
+        &mut self,
+        messages: &'m [(SeqNum, Message)],
+        see: &mut See<'_, 'm>,
+    ) -> Result<usize, ServiceError> {
+        let reader = self.reader()?;
+        let mut seen = 0;
+        if let Some((first, last)) = neighbours(messages) {
+            let mut stopped = false;
+            reader.blobs(first, last, &mut |id, blob| {
+                while let Some(entry) = messages.get(seen).filter(|(_, message)| message.blob <= id) {
+                    let indexed = match &blob {
+                        Some(blob) if entry.1.blob == id => Indexed::new(*blob).map_err(Unreadable::from),
+                        _ => Err(Unreadable::NoRow),
+                    };
+                    seen += 1;
+                    if see(entry, indexed) == Scan::Stop {
+                        stopped = true;
+                        return Scan::Stop;
+                    }
+                }
+                Scan::Continue
+            })?;
+            if stopped {
+                return Ok(seen);
+            }
+        }
+        // What is not side by side, and what was not there.
+        for entry in messages.get(seen..).unwrap_or_default() {
+            seen += 1;
+            let mut scan = Scan::Continue;
+            let read =
+                reader.blob(entry.1.blob, |blob| scan = see(entry, Indexed::new(blob).map_err(Unreadable::from)));
+            if let Err(error) = read {
+                scan = see(entry, Err(error.into()));
+            }
+            if scan == Scan::Stop {
+                break;
+            }
+        }
+        Ok(seen)
     }
 
     /// Copies what the index has of a body.

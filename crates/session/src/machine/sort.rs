@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use paquebot_message::SummaryRef;
-use paquebot_model::Message;
+use paquebot_model::{Message, Scan};
 use paquebot_protocol::command::{ReturnOptions, Sort, SortCriterion, SortKey};
 use paquebot_protocol::response::ESearch;
 use paquebot_protocol::{SequenceSet, Tag};
@@ -11,14 +11,11 @@ use paquebot_types::UidSet;
 
 use super::bodies::Bodies;
 use super::search::{
-    Plan, ScanError, Wanted, expunges, find, highest_modseq, plan, told_number, unknown_charset, warn,
+    Found, Plan, ScanError, Wanted, expunges, find, highest_modseq, plan, told_number, unknown_charset, warn,
 };
 use super::walk::Walk;
 use crate::session::Session;
 use crate::state::{End, Flow};
-
-/// Messages whose keys are read before other sessions get their turn.
-const SLICE_MESSAGES: usize = 256;
 
 /// Answers SORT and UID SORT.
 pub(crate) async fn sort(session: &mut Session, tag: &Tag, command: Sort) -> Flow {
@@ -27,7 +24,7 @@ pub(crate) async fn sort(session: &mut Session, tag: &Tag, command: Sort) -> Flo
     let Some(plan) = plan(session, Some(&command.charset), &command.keys) else {
         return unknown_charset(session, tag, expunges, saves);
     };
-    let found = match find(session, &plan, Wanted::All).await {
+    let (found, keys) = match find_keys(session, &plan, &command.criteria).await {
         Ok(found) => found,
         Err(ScanError::End(end)) => return Err(end),
         Err(ScanError::Failed(error)) => {
@@ -37,11 +34,16 @@ pub(crate) async fn sort(session: &mut Session, tag: &Tag, command: Sort) -> Flo
             return session.failed(tag, &error);
         }
     };
-    let keys = Keys::read(session, &command.criteria, &found.numbers).await?;
     let order = in_background(move || keys.sorted()).await?;
     tell(session, tag, &command, &plan, &order);
     warn(session, &found);
     session.complete(tag, expunges, None, "SORT completed")
+}
+
+async fn find_keys(session: &mut Session, plan: &Plan, criteria: &[SortCriterion]) -> Result<(Found, Keys), ScanError> {
+    let found = find(session, plan, Wanted::All).await?;
+    let keys = Keys::read(session, criteria, &found.numbers).await?;
+    Ok((found, keys))
 }
 
 /// Computes what takes long where no session waits for it.
@@ -103,27 +105,28 @@ enum Value {
 }
 
 impl Keys {
-    async fn read(session: &mut Session, criteria: &[SortCriterion], numbers: &SequenceSet) -> Result<Self, End> {
+    async fn read(session: &mut Session, criteria: &[SortCriterion], numbers: &SequenceSet) -> Result<Self, ScanError> {
         let mut keys = Self::new(criteria);
-        let walk = Walk::new(session.selected().view.messages().clone(), numbers.clone());
+        let mut walk = Walk::new(session.selected().view.messages().clone(), numbers.clone());
         let mut bodies = Bodies::new(session.account().clone());
         let needs_index = keys.criteria.iter().any(|criterion| needs_index(criterion.key));
-        for (index, (number, message)) in walk.enumerate() {
-            if index % SLICE_MESSAGES == SLICE_MESSAGES - 1 {
-                bodies.release();
-                session.end_slice().await?;
-            }
+        while walk.advance() {
             if !needs_index {
-                keys.push(number.get(), &message, None);
+                walk.batch().iter().for_each(|(number, message)| keys.push(number.get(), message, None));
                 continue;
             }
-            let read =
-                bodies.indexed(message.blob, |indexed| keys.push(number.get(), &message, Some(&indexed.summary)));
-            if let Err(error) = read {
-                let error = &error as &dyn std::error::Error;
-                tracing::error!(error, uid = message.uid.get(), "a message is sorted without its header");
-                keys.push(number.get(), &message, None);
-            }
+            let read = bodies.indexed_each(walk.batch(), &mut |(number, message), indexed| {
+                let summary = indexed.map(|indexed| indexed.summary);
+                if let Err(error) = &summary {
+                    let error = error as &dyn std::error::Error;
+                    tracing::error!(error, uid = message.uid.get(), "a message is sorted without its header");
+                }
+                keys.push(number.get(), message, summary.ok().as_ref());
+                Scan::Continue
+            });
+            read?;
+            bodies.release();
+            session.end_slice().await?;
         }
         Ok(keys)
     }

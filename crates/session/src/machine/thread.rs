@@ -2,19 +2,16 @@
 
 use paquebot_message::thread::{ThreadInput, ordered_subject, references, write_threads};
 use paquebot_message::{MessageIdHash, SummaryRef};
-use paquebot_model::Message;
+use paquebot_model::{Message, Scan};
 use paquebot_protocol::command::{Thread, ThreadAlgorithm};
 use paquebot_protocol::{NumberKind, SequenceSet, Tag};
 
 use super::bodies::Bodies;
-use super::search::{ScanError, Wanted, expunges, find, plan, unknown_charset, warn};
+use super::search::{Found, Plan, ScanError, Wanted, expunges, find, plan, unknown_charset, warn};
 use super::sort::in_background;
 use super::walk::Walk;
 use crate::session::Session;
-use crate::state::{End, Flow};
-
-/// Messages whose references are read before other sessions get their turn.
-const SLICE_MESSAGES: usize = 256;
+use crate::state::Flow;
 
 /// Answers THREAD and UID THREAD.
 pub(crate) async fn thread(session: &mut Session, tag: &Tag, command: Thread) -> Flow {
@@ -22,17 +19,22 @@ pub(crate) async fn thread(session: &mut Session, tag: &Tag, command: Thread) ->
     let Some(plan) = plan(session, Some(&command.charset), &command.keys) else {
         return unknown_charset(session, tag, expunges, false);
     };
-    let found = match find(session, &plan, Wanted::All).await {
+    let (found, inputs) = match find_inputs(session, &plan, command.kind).await {
         Ok(found) => found,
         Err(ScanError::End(end)) => return Err(end),
         Err(ScanError::Failed(error)) => return session.failed(tag, &error),
     };
-    let inputs = Inputs::read(session, command.kind, &found.numbers).await?;
     let algorithm = command.algorithm;
     let threads = in_background(move || inputs.threads(algorithm)).await?;
     session.writer().thread(&threads);
     warn(session, &found);
     session.complete(tag, expunges, None, "THREAD completed")
+}
+
+async fn find_inputs(session: &mut Session, plan: &Plan, kind: NumberKind) -> Result<(Found, Inputs), ScanError> {
+    let found = find(session, plan, Wanted::All).await?;
+    let inputs = Inputs::read(session, kind, &found.numbers).await?;
+    Ok((found, inputs))
 }
 
 /// What threads are made of, as flat as it can be.
@@ -54,25 +56,27 @@ struct Input {
 }
 
 impl Inputs {
-    async fn read(session: &mut Session, kind: NumberKind, numbers: &SequenceSet) -> Result<Self, End> {
+    async fn read(session: &mut Session, kind: NumberKind, numbers: &SequenceSet) -> Result<Self, ScanError> {
         let mut inputs = Self::default();
-        let walk = Walk::new(session.selected().view.messages().clone(), numbers.clone());
+        let mut walk = Walk::new(session.selected().view.messages().clone(), numbers.clone());
         let mut bodies = Bodies::new(session.account().clone());
-        for (index, (number, message)) in walk.enumerate() {
-            if index % SLICE_MESSAGES == SLICE_MESSAGES - 1 {
-                bodies.release();
-                session.end_slice().await?;
-            }
-            let id = match kind {
-                NumberKind::SeqNum => number.get(),
-                NumberKind::Uid => message.uid.get(),
-            };
-            let read = bodies.indexed(message.blob, |indexed| inputs.push(id, &message, Some(&indexed.summary)));
-            if let Err(error) = read {
-                let error = &error as &dyn std::error::Error;
-                tracing::error!(error, uid = message.uid.get(), "a message is threaded without its header");
-                inputs.push(id, &message, None);
-            }
+        while walk.advance() {
+            let read = bodies.indexed_each(walk.batch(), &mut |(number, message), indexed| {
+                let id = match kind {
+                    NumberKind::SeqNum => number.get(),
+                    NumberKind::Uid => message.uid.get(),
+                };
+                let summary = indexed.map(|indexed| indexed.summary);
+                if let Err(error) = &summary {
+                    let error = error as &dyn std::error::Error;
+                    tracing::error!(error, uid = message.uid.get(), "a message is threaded without its header");
+                }
+                inputs.push(id, message, summary.ok().as_ref());
+                Scan::Continue
+            });
+            read?;
+            bodies.release();
+            session.end_slice().await?;
         }
         Ok(inputs)
     }

@@ -5,39 +5,39 @@ use paquebot_model::Message;
 use paquebot_protocol::SequenceSet;
 use paquebot_types::SeqNum;
 
-/// Messages copied at a time.
-const COPIED: usize = 64;
+/// Messages of a batch.
+const BATCH: usize = 64;
 
-/// Some messages of a version of a mailbox, ascending, as copies: it holds no borrow, so that it lives on while others are waited for.
+/// Some messages of a version of a mailbox, ascending, copied in batches: it holds no borrow, so that it lives on while others are waited
+/// for.
 pub(super) struct Walk {
     messages: PageTree,
     numbers: SequenceSet,
     /// Which of the ranges of numbers is next, and from which number on.
     range: usize,
     from: Option<SeqNum>,
-    copied: Vec<(SeqNum, Message)>,
-    taken: usize,
+    batch: Vec<(SeqNum, Message)>,
 }
 
 impl Walk {
     /// The messages with these numbers, as far as there are such.
     pub fn new(messages: PageTree, numbers: SequenceSet) -> Self {
-        Self { messages, numbers, range: 0, from: None, copied: Vec::new(), taken: 0 }
+        Self { messages, numbers, range: 0, from: None, batch: Vec::new() }
     }
 
-    fn refill(&mut self) {
-        self.copied.clear();
-        self.taken = 0;
+    /// Goes on to the next batch; `false` after the last.
+    pub fn advance(&mut self) -> bool {
+        self.batch.clear();
         while let Some(range) = self.numbers.ranges().get(self.range) {
-            let Some(first) = self.from.or_else(|| SeqNum::new(range.first)) else { return };
+            let Some(first) = self.from.or_else(|| SeqNum::new(range.first)) else { break };
             let wanted = self.messages.iter_from(first).take_while(|(number, _)| number.get() <= range.last);
-            let room = COPIED - self.copied.len();
-            self.copied.extend(wanted.take(room).map(|(number, message)| (number, *message)));
-            match self.copied.last() {
-                Some((last, _)) if self.copied.len() == COPIED => {
+            let room = BATCH - self.batch.len();
+            self.batch.extend(wanted.take(room).map(|(number, message)| (number, *message)));
+            match self.batch.last() {
+                Some((last, _)) if self.batch.len() == BATCH => {
                     self.from = last.next().filter(|next| next.get() <= range.last);
                     self.range += usize::from(self.from.is_none());
-                    return;
+                    break;
                 }
                 _ => {
                     self.from = None;
@@ -45,19 +45,11 @@ impl Walk {
                 }
             }
         }
+        !self.batch.is_empty()
     }
-}
 
-impl Iterator for Walk {
-    type Item = (SeqNum, Message);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.taken == self.copied.len() {
-            self.refill();
-        }
-        let next = self.copied.get(self.taken).copied()?;
-        self.taken += 1;
-        Some(next)
+    pub fn batch(&self) -> &[(SeqNum, Message)] {
+        &self.batch
     }
 }
 
@@ -84,12 +76,14 @@ mod tests {
             ranges.iter().for_each(|(first, last)| numbers.insert(*first, *last));
             let expected: Vec<u32> =
                 ranges.iter().flat_map(|(first, last)| *first..=*last).filter(|number| *number <= tree.len()).collect();
-            let met: Vec<u32> = Walk::new(tree.clone(), numbers)
-                .map(|(number, message)| {
-                    assert_eq!(tree.get(number), Some(&message));
-                    number.get()
-                })
-                .collect();
+            let mut walk = Walk::new(tree.clone(), numbers);
+            let mut met = Vec::new();
+            while walk.advance() {
+                for (number, message) in walk.batch() {
+                    assert_eq!(tree.get(*number), Some(message));
+                    met.push(number.get());
+                }
+            }
             assert_eq!(met, expected);
         }
     }

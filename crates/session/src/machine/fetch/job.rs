@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use paquebot_mailbox::Snapshot;
 use paquebot_message::Form;
-use paquebot_model::Message;
+use paquebot_model::{Message, Scan};
 use paquebot_protocol::command::{Fetch, FetchItem};
 use paquebot_protocol::response::{Code, FetchPause, FetchWriter, ResponseWriter};
 use paquebot_protocol::{NumberKind, SequenceSet};
@@ -18,8 +18,8 @@ use crate::machine::walk::Walk;
 use crate::session::Session;
 use crate::state::{Flow, Modes};
 
-/// Messages answered before other sessions get their turn.
-const SLICE_MESSAGES: usize = 256;
+/// Batches of messages answered before other sessions get their turn.
+const SLICE_BATCHES: u32 = 4;
 
 /// Why something that was asked for was not told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +70,7 @@ pub(super) struct Job<'a> {
     bodies: Bodies,
     row: Row,
     scratch: body::Scratch,
+    batches: u32,
     failure: Option<Failure>,
 }
 
@@ -95,6 +96,7 @@ impl<'a> Job<'a> {
             bodies: Bodies::new(session.account().clone()),
             row: Row::default(),
             scratch: body::Scratch::default(),
+            batches: 0,
             failure: None,
         }
     }
@@ -106,17 +108,26 @@ impl<'a> Job<'a> {
 
     /// Answers for the messages with these numbers.
     pub async fn run(&mut self, session: &mut Session, numbers: &SequenceSet) -> Flow {
-        let walk = Walk::new(session.selected().view.messages().clone(), numbers.clone());
-        let mut left = SLICE_MESSAGES;
-        for (number, message) in walk {
-            if self.needs_body {
-                self.tell_with_body(session, number, &message).await?;
-            } else {
-                self.tell(session, number, &message);
+        let mut walk = Walk::new(session.selected().view.messages().clone(), numbers.clone());
+        while walk.advance() {
+            let mut left = walk.batch();
+            while let Some((number, message)) = left.first() {
+                let told = if self.needs_body {
+                    self.tell_with_body(session, *number, message).await?;
+                    1
+                } else if self.needs_index {
+                    self.tell_indexed(session, left)
+                } else {
+                    self.tell(session, left)
+                };
+                left = left.get(told..).unwrap_or_default();
+                if session.conn.output().len() >= OUTPUT_BYTES {
+                    self.bodies.release();
+                    session.end_slice().await?;
+                }
             }
-            left -= 1;
-            if left == 0 || session.conn.output().len() >= OUTPUT_BYTES {
-                left = SLICE_MESSAGES;
+            self.batches += 1;
+            if self.batches.is_multiple_of(SLICE_BATCHES) {
                 self.bodies.release();
                 session.end_slice().await?;
             }
@@ -124,22 +135,43 @@ impl<'a> Job<'a> {
         Ok(())
     }
 
-    /// Tells what needs no body.
-    fn tell(&mut self, session: &mut Session, number: SeqNum, message: &Message) {
-        let facts = self.facts(session, message);
-        let was_seen = self.seen.contains(message.uid);
-        let keywords = self.keywords.of(&self.snapshot.mailbox.keywords, message.keywords());
-        let mut write = session.writer();
-        if !self.needs_index {
-            return self.plan.write(&mut write, number, &facts, was_seen, keywords);
+    /// Tells of messages what the view has; gives of how many.
+    fn tell(&mut self, session: &mut Session, messages: &[(SeqNum, Message)]) -> usize {
+        for (number, message) in messages {
+            let facts = self.facts(session, message);
+            let was_seen = self.seen.contains(message.uid);
+            let keywords = self.keywords.of(&self.snapshot.mailbox.keywords, message.keywords());
+            self.plan.write(&mut session.writer(), *number, &facts, was_seen, keywords);
         }
-        let plan = self.plan;
-        let told = self.bodies.indexed(message.blob, |indexed| {
-            let facts = Facts { indexed: Some(indexed), ..facts };
-            plan.write(&mut write, number, &facts, was_seen, keywords);
+        messages.len()
+    }
+
+    /// Tells of messages what the index has, as long as the output is not full; gives of how many.
+    fn tell_indexed(&mut self, session: &mut Session, messages: &[(SeqNum, Message)]) -> usize {
+        let Self { plan, bodies, keywords, snapshot, seen, .. } = self;
+        let mut failed = None;
+        let told = bodies.indexed_each(messages, &mut |(number, message), indexed| {
+            match indexed {
+                Ok(indexed) => {
+                    let facts = Facts { message, recent: plan.is_recent(session, message), indexed: Some(indexed) };
+                    let keywords = keywords.of(&snapshot.mailbox.keywords, message.keywords());
+                    plan.write(&mut session.writer(), *number, &facts, seen.contains(message.uid), keywords);
+                }
+                Err(error) => failed = Some((message, error)),
+            }
+            if session.conn.output().len() < OUTPUT_BYTES { Scan::Continue } else { Scan::Stop }
         });
-        if let Err(error) = told {
+        if let Some((message, error)) = failed {
             self.unreadable(message, &error);
+        }
+        match (told, messages.first()) {
+            (Ok(told), _) => told,
+            (Err(error), first) => {
+                if let Some((_, message)) = first {
+                    self.unreadable(message, &error.into());
+                }
+                messages.len()
+            }
         }
     }
 
@@ -200,9 +232,7 @@ impl<'a> Job<'a> {
     }
 
     fn facts<'m>(&self, session: &Session, message: &'m Message) -> Facts<'m> {
-        let recent = self.plan.flags || !self.seen.is_empty();
-        let recent = recent && !self.plan.modes.rev2 && session.selected().view.is_recent(message.uid);
-        Facts { message, recent, indexed: None }
+        Facts { message, recent: self.plan.is_recent(session, message), indexed: None }
     }
 
     /// Notes that something of a message cannot be told. The log has the first of a command: a damaged pack may hold thousands.
@@ -215,6 +245,11 @@ impl<'a> Job<'a> {
 }
 
 impl Plan<'_> {
+    /// Whether FLAGS, where they are told, have `\Recent`, which only rev1 knows.
+    fn is_recent(&self, session: &Session, message: &Message) -> bool {
+        !self.modes.rev2 && session.selected().view.is_recent(message.uid)
+    }
+
     /// QRESYNC wants UID with flags that were not asked for (RFC 7162, 3.2.4).
     fn tells_uid(&self, was_seen: bool) -> bool {
         self.uid || (was_seen && self.modes.qresync && !self.items.contains(&FetchItem::Uid))

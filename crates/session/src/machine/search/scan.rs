@@ -5,9 +5,9 @@ use paquebot_message::casemap::Matcher;
 use paquebot_message::limits::HEADER_BYTES_MAX;
 use paquebot_message::search::{Scope, SegmentReader, segments};
 use paquebot_message::{Splitter, Structure};
-use paquebot_model::Message;
+use paquebot_model::{Message, Scan as Step};
 use paquebot_protocol::SequenceSet;
-use paquebot_types::BlobId;
+use paquebot_types::{BlobId, SeqNum};
 
 use super::judge::Facts;
 use super::plan::{Level, Node, Plan, Test};
@@ -19,7 +19,7 @@ use crate::state::End;
 /// What is done before other sessions get their turn, in units of some 25 ns.
 const SLICE_COST: u64 = 20_000;
 const MESSAGE_COST: u64 = 1;
-const INDEX_COST: u64 = 60;
+const INDEX_COST: u64 = 20;
 const HEADER_COST: u64 = 200;
 const CHUNK_COST: u64 = 4_000;
 
@@ -62,30 +62,28 @@ pub(crate) async fn find(session: &mut Session, plan: &Plan, wanted: Wanted) -> 
     let candidates = candidates(session, plan, &messages);
     let mut scan = Scan::new(session, plan);
     let mut found = Found::default();
-    for (seq_num, message) in Walk::new(messages, candidates) {
-        let message = &message;
-        let recent = session.selected().view.is_recent(message.uid);
-        let facts = Facts { seq_num, message, recent, indexed: None, header: None, found: None };
-        scan.cost += MESSAGE_COST;
-        let verdict = match plan.judge(&facts) {
-            Some(verdict) => Ok(verdict),
-            None => scan.look_closer(session, facts).await,
-        };
-        match verdict {
-            Ok(false) => {}
-            Ok(true) => {
-                found.numbers.insert(seq_num.get(), seq_num.get());
-                if wanted == Wanted::First {
-                    break;
+    let mut walk = Walk::new(messages, candidates);
+    while walk.advance() {
+        scan.judge_batch(session, walk.batch())?;
+        for (place, (seq_num, message)) in walk.batch().iter().enumerate() {
+            let verdict = match scan.verdicts.get_mut(place).and_then(Verdict::take) {
+                Some(verdict) => verdict,
+                None => scan.open(session, *seq_num, message).await,
+            };
+            match verdict {
+                Ok(false) => {}
+                Ok(true) => found.numbers.insert(seq_num.get(), seq_num.get()),
+                Err(LookError::End(end)) => return Err(end.into()),
+                Err(LookError::Unreadable(error)) => {
+                    if found.unreadable == 0 {
+                        let error = &error as &dyn std::error::Error;
+                        tracing::error!(error, uid = message.uid.get(), "a message cannot be searched");
+                    }
+                    found.unreadable += 1;
                 }
             }
-            Err(LookError::End(end)) => return Err(end.into()),
-            Err(LookError::Unreadable(error)) => {
-                if found.unreadable == 0 {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::error!(error, uid = message.uid.get(), "a message cannot be searched");
-                }
-                found.unreadable += 1;
+            if wanted == Wanted::First && !found.numbers.is_empty() {
+                return Ok(found);
             }
         }
         if scan.cost >= SLICE_COST {
@@ -140,10 +138,22 @@ impl<E: Into<Unreadable>> From<E> for LookError {
     }
 }
 
+/// What the view knows of a message.
+fn in_view<'m>(session: &Session, seq_num: SeqNum, message: &'m Message) -> Facts<'m> {
+    let recent = session.selected().view.is_recent(message.uid);
+    Facts { seq_num, message, recent, indexed: None, header: None, found: None }
+}
+
+/// What is known of a message so far: `None` if only its body can decide.
+type Verdict = Option<Result<bool, LookError>>;
+
 struct Scan<'p> {
     plan: &'p Plan,
     needs_header: bool,
     bodies: Bodies,
+    /// Those of the current batch, in its order.
+    verdicts: Vec<Verdict>,
+    undecided: Vec<(SeqNum, Message)>,
     row: Row,
     header: Vec<u8>,
     body: Body,
@@ -157,6 +167,8 @@ impl<'p> Scan<'p> {
             plan,
             needs_header: plan.needs(Level::Header),
             bodies: Bodies::new(session.account().clone()),
+            verdicts: Vec::new(),
+            undecided: Vec::new(),
             row: Row::default(),
             header: Vec::new(),
             body: Body::default(),
@@ -170,40 +182,67 @@ impl<'p> Scan<'p> {
         session.end_slice().await
     }
 
-    /// Judges a message for which the view alone does not decide.
-    async fn look_closer(&mut self, session: &mut Session, facts: Facts<'_>) -> Result<bool, LookError> {
-        let plan = self.plan;
-        let blob = facts.message.blob;
-        self.cost += INDEX_COST;
-        let verdict = self.bodies.indexed(blob, |indexed| plan.judge(&Facts { indexed: Some(indexed), ..facts }))?;
-        if let Some(verdict) = verdict {
-            return Ok(verdict);
+    /// Judges those messages of a batch for which the view or the index decides.
+    fn judge_batch(&mut self, session: &Session, batch: &[(SeqNum, Message)]) -> Result<(), ServiceError> {
+        let Self { plan, bodies, verdicts, undecided, cost, .. } = self;
+        verdicts.clear();
+        undecided.clear();
+        for (seq_num, message) in batch {
+            let verdict = plan.judge(&in_view(session, *seq_num, message));
+            if verdict.is_none() {
+                undecided.push((*seq_num, *message));
+            }
+            verdicts.push(verdict.map(Ok));
         }
-        self.bodies.copy_row(blob, &mut self.row)?;
-        let row = std::mem::take(&mut self.row);
-        let verdict = self.open(session, facts, &row).await;
-        self.row = row;
-        verdict
+        *cost += MESSAGE_COST * batch.len() as u64 + INDEX_COST * undecided.len() as u64;
+        if undecided.is_empty() {
+            return Ok(());
+        }
+        let mut open = verdicts.iter_mut().filter(|verdict| verdict.is_none());
+        bodies.indexed_each(undecided, &mut |(seq_num, message), indexed| {
+            if let Some(verdict) = open.next() {
+                *verdict = match indexed {
+                    Ok(indexed) => {
+                        let facts = Facts { indexed: Some(indexed), ..in_view(session, *seq_num, message) };
+                        plan.judge(&facts).map(Ok)
+                    }
+                    Err(error) => Some(Err(error.into())),
+                };
+            }
+            Step::Continue
+        })?;
+        Ok(())
     }
 
     /// Judges a message for which the index does not decide.
-    async fn open(&mut self, session: &mut Session, facts: Facts<'_>, row: &Row) -> Result<bool, LookError> {
+    async fn open(&mut self, session: &mut Session, seq_num: SeqNum, message: &Message) -> Result<bool, LookError> {
+        self.bodies.copy_row(message.blob, &mut self.row)?;
+        let (row, mut header) = (std::mem::take(&mut self.row), std::mem::take(&mut self.header));
+        let verdict = self.judge_open(session, seq_num, message, &row, &mut header).await;
+        (self.row, self.header) = (row, header);
+        verdict
+    }
+
+    async fn judge_open(
+        &mut self,
+        session: &mut Session,
+        seq_num: SeqNum,
+        message: &Message,
+        row: &Row,
+        header: &mut Vec<u8>,
+    ) -> Result<bool, LookError> {
         let indexed = row.indexed()?;
-        let mut header = std::mem::take(&mut self.header);
         header.clear();
         if self.needs_header {
             self.cost += HEADER_COST;
-            let size = usize::try_from(indexed.summary.header_length())
-                .map_or(HEADER_BYTES_MAX, |size| size.min(HEADER_BYTES_MAX));
-            self.bodies.append(facts.message.blob, 0, size, &mut header)?;
+            let size = usize::try_from(indexed.summary.header_length()).unwrap_or(usize::MAX);
+            self.bodies.append(message.blob, 0, size.min(HEADER_BYTES_MAX), header)?;
         }
-        let facts = Facts { indexed: Some(indexed), header: Some(&header), ..facts };
-        let verdict = match self.plan.judge(&facts) {
+        let facts = Facts { indexed: Some(indexed), header: Some(header), ..in_view(session, seq_num, message) };
+        match self.plan.judge(&facts) {
             Some(verdict) => Ok(verdict),
             None => self.search_body(session, facts).await,
-        };
-        self.header = header;
-        verdict
+        }
     }
 
     /// Judges a message for which its header does not decide: looks for all texts at once, until those that were found decide.
