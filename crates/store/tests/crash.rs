@@ -1,5 +1,6 @@
 //! A crash after every operation of a workload, in every way that is legal for what was not synced: what was acknowledged is there,
 //! nothing is there by half, and the store goes on.
+#![allow(clippy::unwrap_used)]
 
 mod toy;
 

@@ -1,4 +1,5 @@
 //! A store on the real file system: what goes in comes out, before and after a start.
+#![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
 //! Opening what was cut off, damaged or taken away: a torn write is dropped, damage is an error, and neither is taken for the other.
+#![allow(clippy::unwrap_used)]
 
 mod toy;
 

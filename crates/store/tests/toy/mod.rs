@@ -1,5 +1,5 @@
 //! A toy model, whose records carry their own changes, and a workload over it.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
