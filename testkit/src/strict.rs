@@ -10,6 +10,8 @@
 //! | STATUS items MAILBOXID, DELETED, APPENDLIMIT | 8474, 9051, 7889 |
 //! | the extended data at the end of LIST | 5258, 9051 |
 //! | ESEARCH | 4731, 9051, 9394 |
+//! | APPENDUID with a set, after APPEND of several messages | 4315 |
+//! | XLIST, which is LIST by another name | none |
 //! | UTF-8 in quoted strings, once UTF8=ACCEPT or IMAP4rev2 is enabled | 9755, 9051 |
 
 use imap_codec::decode::{Decoder, GreetingDecodeError, ResponseDecodeError};
@@ -69,7 +71,18 @@ fn check_code(response: &Response<'_>) -> Result<(), String> {
     let Some(Code::Other(other)) = code else { return Ok(()) };
     let text = String::from_utf8_lossy(other.inner()).into_owned();
     let name = text.split(' ').next().unwrap_or_default();
+    if name == "APPENDUID" && is_append_uid_set(&text) {
+        return Ok(());
+    }
     if CODES.contains(&name) { Err(format!("the response code {text} is not by the grammar")) } else { Ok(()) }
+}
+
+/// `"APPENDUID" SP nz-number SP append-uid`, where append-uid is a set as COPYUID has it (RFC 4315, 4).
+fn is_append_uid_set(code: &str) -> bool {
+    let Some((validity, uids)) = code.strip_prefix("APPENDUID ").and_then(|rest| rest.split_once(' ')) else {
+        return false;
+    };
+    decode(format!("* OK [COPYUID {validity} {uids} {uids}] x\r\n").as_bytes()).is_ok()
 }
 
 /// `None`: nothing in it is among the exceptions.
@@ -90,6 +103,7 @@ fn check_extended(response: &[u8]) -> Option<Result<(), String>> {
             let plain = [b"* LIST ", *flags, b" ", *separator, b" ", *name, b"\r\n"].concat();
             Some(decode(&plain).and_then(|()| check_list_extended(extended)))
         }
+        [b"XLIST", rest @ ..] => Some(decode(&[b"* LIST ", rest.join(&b' ').as_slice(), b"\r\n"].concat())),
         [b"ESEARCH", rest @ ..] => Some(check_esearch(rest)),
         _ => None,
     }
@@ -299,6 +313,8 @@ mod tests {
             "* ESEARCH (TAG \"t1\") UID MIN 1 ALL 1:3,7 MODSEQ 5",
             "* ESEARCH (TAG \"t1\")",
             "* VANISHED (EARLIER) 1:5,9",
+            "t1 OK [APPENDUID 7 1:3,5] appended",
+            "* XLIST (\\Inbox \\HasNoChildren) \"/\" INBOX",
             "* SEARCH",
             "* THREAD (1 2 (3)(4))",
             "+ go on",
@@ -325,6 +341,9 @@ mod tests {
             "* ESEARCH (TAG t1) ALL 1",
             "* ESEARCH (TAG \"t1\") ALL 0",
             "* LIST () \"/\" \"日本語\"",
+            "t1 OK [APPENDUID 7 0] appended",
+            "t1 OK [APPENDUID 7 1 2] appended",
+            "* XLIST \"/\" INBOX",
             "* 3 EXISTS ",
         ] {
             assert!(check_response(format!("{response}\r\n").as_bytes(), false).is_err(), "{response}");
