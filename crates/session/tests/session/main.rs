@@ -9,6 +9,7 @@ mod idle;
 mod limits;
 mod login;
 mod mailboxes;
+mod scram;
 mod selected;
 mod server;
 mod tls;
