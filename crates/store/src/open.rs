@@ -83,6 +83,7 @@ pub(crate) fn open(fs: Arc<dyn Fs>, dir: &Path, options: &Options) -> Result<Ope
         }
         None => make(&layout)?,
     };
+    sync_names(&layout).map_err(at(dir))?;
     let (index, meta, mark) = open_index(&layout, &identity, options)?;
     let log = log::read(&layout, &identity, mark, None)?;
     settle_log(&layout, &log).map_err(at(&layout.packs()))?;
@@ -105,7 +106,7 @@ pub(crate) fn open_index(
 ) -> Result<(Index, Meta, Mark), OpenError> {
     let path = layout.index();
     let file = layout.fs.open(&path).map_err(|source| OpenError::Io { path: path.clone(), source })?;
-    let (index, meta, mark) = Index::open(file, options.cache_bytes)?;
+    let (index, meta, mark) = Index::open(file, options.cache_bytes, options.verify_index)?;
     if meta.uuid != identity.uuid {
         return Err(OpenError::Foreign { path });
     }
@@ -160,12 +161,13 @@ fn make(layout: &Layout) -> Result<Identity, OpenError> {
     Index::create(file, &Meta { uuid: identity.uuid, written: 0, next_single: 1 }, &mark)?;
     layout.fs.sync_dir(&layout.root).map_err(at(layout.root.clone()))?;
     layout.write_identity(&identity).map_err(at(layout.identity()))?;
-    sync_parent(layout).map_err(at(layout.root.clone()))?;
     Ok(identity)
 }
 
-/// Makes the data directory's own name durable.
-fn sync_parent(layout: &Layout) -> io::Result<()> {
+/// Makes the names durable on which everything rests. The process that made them may have been killed before it could.
+fn sync_names(layout: &Layout) -> io::Result<()> {
+    layout.fs.sync_dir(&layout.packs())?;
+    layout.fs.sync_dir(&layout.root)?;
     match layout.root.parent() {
         Some(parent) if parent.as_os_str().is_empty() => layout.fs.sync_dir(Path::new(".")),
         Some(parent) => layout.fs.sync_dir(parent),
@@ -186,15 +188,15 @@ fn settle_log(layout: &Layout, log: &Log) -> io::Result<()> {
         file.set_len(end.offset)?;
         file.sync_all()?;
     }
+    // The process before may have died, or have had an error, between a write and its sync. The kernel may show bytes that are not on
+    // the disk and that no sync will write any more; so what was written last is written again.
+    file.write_all_at(&mut [io::IoSlice::new(&log.header.to_bytes())], 0)?;
     if let Some(last) = log.groups.last()
         && last.start.position.pack == end.pack
     {
-        // The process before may have died, or have had an error, between this group's write and its sync. The kernel may show
-        // bytes that are not on the disk and that no sync will write any more; so they are written again.
         file.write_all_at(&mut [io::IoSlice::new(&log.last)], last.start.position.offset)?;
-        file.sync_all()?;
     }
-    Ok(())
+    file.sync_all()
 }
 
 /// Keeps those packs of single bodies that the index or the log's tail names, and removes the others: nobody was told of them.

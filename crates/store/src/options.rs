@@ -21,6 +21,8 @@ pub struct Options {
     pub checkpoint_interval: Duration,
     /// Packs that are open for reading at one time.
     pub open_packs: usize,
+    /// The checksum of every page of the index is proved at the start, which reads the whole file. Without it pages are believed.
+    pub verify_index: bool,
 }
 
 impl Default for Options {
@@ -34,6 +36,7 @@ impl Default for Options {
             checkpoint_bytes: 64 << 20,
             checkpoint_interval: Duration::from_secs(30),
             open_packs: 128,
+            verify_index: false,
         }
     }
 }

@@ -10,6 +10,13 @@ use paquebot_store::recorded::{Fault, Limits, RecordedFs, When};
 use paquebot_store::{Budget, IndexError, OpenError, Store};
 use toy::{AppendFailure, Generator, apply_tail, dir, must, open, options};
 
+/// Whether [`Driver::verify`] tries what a crash leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Crash {
+    Tried,
+    NotTried,
+}
+
 /// Appends and applies groups; after an error does what the replica is to do. Gives how many groups are in the store.
 struct Driver {
     fs: RecordedFs,
@@ -117,8 +124,8 @@ impl Driver {
         });
     }
 
-    /// Everything is right, now and after a start.
-    fn verify(mut self, name: &str) {
+    /// Everything is right, now and after a start; and after one more group a crash takes nothing back.
+    fn verify(mut self, name: &str, crash: Crash) {
         self.fs.set_fault(None);
         self.fs.set_capacity(None);
         if let Some(store) = self.store.take()
@@ -129,6 +136,13 @@ impl Driver {
         let store = must(open(&self.fs), name);
         assert_eq!(self.make.expected.differs(&store), None, "{name}, after a start");
         assert_eq!(must(store.check(&mut ()), name).problems, [], "{name}");
+        if crash == Crash::Tried {
+            let group = self.make.group();
+            let bodies = group.append(&store).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+            must(group.apply(&store, &bodies), name);
+            self.make.expected.apply(&group);
+            self.verify_crash(name);
+        }
     }
 }
 
@@ -146,7 +160,7 @@ fn run(seed: u64, steps: usize, fault: Option<(When, Fault)>) -> (RecordedFs, Dr
 #[test]
 fn an_error_at_any_operation_is_survived() {
     let (fs, driver) = run(5, 14, None);
-    driver.verify("without an error");
+    driver.verify("without an error", Crash::Tried);
     let operations = fs.count();
     for fault in [Fault::Io, Fault::Full, Fault::Short] {
         let (mut refused, mut recovered) = (0, 0);
@@ -158,7 +172,7 @@ fn an_error_at_any_operation_is_survived() {
             if fault == Fault::Io {
                 driver.verify_crash(&name);
             }
-            driver.verify(&name);
+            driver.verify(&name, Crash::NotTried);
         }
         println!("{fault:?}: {operations} operations, {refused} groups refused, {recovered} times the index recovered");
     }
@@ -167,10 +181,11 @@ fn an_error_at_any_operation_is_survived() {
 #[test]
 fn a_disk_that_dies_loses_nothing_acknowledged() {
     let (fs, _) = run(6, 14, None);
-    for fault in [Fault::Io, Fault::Full] {
-        for at in (0..fs.count()).step_by(3) {
+    // To the next process a disk that dies is as if this one was killed.
+    for (fault, crash, step) in [(Fault::Io, Crash::Tried, 1), (Fault::Full, Crash::NotTried, 3)] {
+        for at in (0..fs.count()).step_by(step) {
             let (_, driver) = run(6, 14, Some((When::From(at), fault)));
-            driver.verify(&format!("{fault:?} from {at}"));
+            driver.verify(&format!("{fault:?} from {at}"), crash);
         }
     }
 }
@@ -222,7 +237,7 @@ fn a_full_disk_refuses_bodies_still_expunges_and_takes_mail_again() {
     driver.make.expected.apply(&mail);
     mail.apply(&store, &bodies).unwrap();
     drop(store);
-    driver.verify("a full disk");
+    driver.verify("a full disk", Crash::Tried);
 }
 
 #[test]

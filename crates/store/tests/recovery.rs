@@ -212,6 +212,31 @@ fn a_check_finds_any_damaged_byte_that_matters() {
 }
 
 #[test]
+fn a_damaged_index_is_an_error_when_it_is_verified() {
+    let (disk, make) = closed();
+    let mut random = toy::Random(3);
+    let (mut refused, mut unharmed) = (0, 0);
+    for _ in 0..300 {
+        let mut damaged = disk.clone();
+        let mut at = 0;
+        damaged.edit(&dir().join("index.redb"), |bytes| {
+            at = random.below(bytes.len() as u64) as usize;
+            bytes[at] ^= 1 << random.below(8);
+        });
+        match open_with(&damaged, Options { verify_index: true, ..options() }) {
+            Ok((store, _)) => {
+                assert_eq!(make.expected.differs(&store), None, "byte {at}");
+                assert_eq!(store.check(&mut ()).unwrap().problems, [], "byte {at}");
+                unharmed += 1;
+            }
+            Err(OpenError::Index(_)) => refused += 1,
+            Err(error) => panic!("byte {at}: {error}"),
+        }
+    }
+    assert!(refused > 10, "{refused} refused, {unharmed} in pages that are not used");
+}
+
+#[test]
 fn a_backup_made_while_serving_opens_as_a_store() {
     let fs = RecordedFs::new();
     let store = open(&fs).unwrap();

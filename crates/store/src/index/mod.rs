@@ -6,6 +6,7 @@ mod read;
 mod table;
 mod write;
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 
 use redb::{Database, Durability, ReadableDatabase};
@@ -78,14 +79,22 @@ impl Index {
     }
 
     /// Opens the index as it was when it was last made durable.
-    pub(crate) fn open(file: Arc<dyn File>, cache_bytes: usize) -> Result<(Self, Meta, Mark), IndexError> {
+    pub(crate) fn open(
+        file: Arc<dyn File>,
+        cache_bytes: usize,
+        verify: bool,
+    ) -> Result<(Self, Meta, Mark), IndexError> {
         // redb would take an empty file for a new index, and every message would be gone.
         let empty = file.len().map_err(redb::StorageError::from)? == 0;
         if empty {
             return Err(IndexError::Damaged("its file is empty"));
         }
         let file = IndexFile::new(file);
-        let db = Database::builder().set_cache_size(cache_bytes).create_with_backend(Backend(file.clone()))?;
+        let mut builder = Database::builder();
+        builder.set_cache_size(cache_bytes).set_check_integrity_on_open(verify);
+        // redb believes pages, and panics over some that are damaged.
+        let open = AssertUnwindSafe(|| builder.create_with_backend(Backend(file.clone())));
+        let db = panic::catch_unwind(open).map_err(|_| IndexError::Damaged("redb cannot make sense of it"))??;
         let (meta, mark) = table::read_meta(&db.begin_read()?)?;
         file.set_written(meta.written);
         Ok((Self { db, file }, meta, mark))

@@ -99,6 +99,9 @@ impl<'t> WriteTxn<'t> {
     }
 
     /// Says where a body lies, in place of what was said before. Several blobs may share one place.
+    ///
+    /// The location comes from the group that brought the body, from the tail, or from [`WriteTxn::location`] of this transaction:
+    /// one that was read earlier may be of a pack that is about to be removed.
     pub fn set_location(
         &mut self,
         shard: ShardId,

@@ -16,6 +16,8 @@ use crate::tail::Torn;
 #[derive(Debug)]
 pub(crate) struct Log {
     pub groups: Vec<GroupRead>,
+    /// The header of the pack that the log ends in.
+    pub header: PackHeader,
     /// The last group's bytes, as they lie in the pack.
     pub last: Vec<u8>,
     /// Where the next group will start.
@@ -40,7 +42,8 @@ pub(crate) enum LogError {
 pub(crate) fn read(layout: &Layout, identity: &Identity, from: Mark, limit: Option<Mark>) -> Result<Log, LogError> {
     let first = from.position.pack;
     let list = layout.list(&layout.packs()).map_err(|source| LogError::Read { pack: first, source })?;
-    let mut log = Log { groups: Vec::new(), last: Vec::new(), end: from, torn: None, unmade: None };
+    let header = PackHeader { uuid: identity.uuid, pack: first, first_group: from.group };
+    let mut log = Log { groups: Vec::new(), header, last: Vec::new(), end: from, torn: None, unmade: None };
     let later = list.iter().copied().filter(|pack| *pack >= first && !pack.is_single());
     let last = later.clone().next_back().unwrap_or(first);
     let packs: Vec<PackId> = later.collect();
@@ -79,7 +82,9 @@ impl Log {
             Some(header) if header.uuid != identity.uuid || header.pack != pack => {
                 return Err(LogError::Corrupt { pack, offset: 0 });
             }
-            Some(header) if !begins || (header.first_group == mark.group && self.torn.is_none()) => {}
+            Some(header) if !begins || (header.first_group == mark.group && self.torn.is_none()) => {
+                self.header = header;
+            }
             // Groups of the pack before are gone.
             Some(header) if header.first_group > mark.group => return Err(corrupt(self.end)),
             // Making it failed, and the log went on in the pack before. It is synced before the first group is written to it, so if

@@ -93,9 +93,7 @@ impl Store {
             match self.empty(candidate.pack) {
                 Ok(copied) => {
                     reclaimed.copied_bytes += copied;
-                    reclaimed.packs += 1;
-                    reclaimed.bytes += candidate.bytes;
-                    emptied.push(candidate.pack);
+                    emptied.push((candidate.pack, candidate.bytes));
                 }
                 Err(ReclaimError::Read(ReadError::Corrupt { pack, offset })) => {
                     tracing::error!(%pack, offset, "a living body is damaged; its pack is left as it is");
@@ -106,21 +104,28 @@ impl Store {
                 Err(error) => return Err(error),
             }
         }
-        let dead: Vec<PackId> = self.read()?.dead_singles()?;
-        if emptied.is_empty() && dead.is_empty() {
+        for pack in self.read()?.dead_singles()? {
+            if !inner.singles.is_named(pack) && !inner.is_retired(pack) {
+                emptied.push((pack, inner.pack_bytes(pack).unwrap_or_default()));
+            }
+        }
+        if emptied.is_empty() {
             return Ok(reclaimed);
         }
         // From here on no crash brings the old locations back.
         self.checkpoint()?;
         let snapshot = self.read()?;
-        for pack in dead {
-            if !inner.singles.is_named(pack) && !snapshot.pack_lives(pack)? {
+        let mut retired = Vec::with_capacity(emptied.len());
+        for (pack, bytes) in emptied {
+            // Something may have come to share a body's place while it was moved; then the next call moves that.
+            if !snapshot.pack_lives(pack)? {
                 reclaimed.packs += 1;
-                emptied.push(pack);
+                reclaimed.bytes += bytes;
+                retired.push(pack);
             }
         }
         drop(snapshot);
-        inner.retire(emptied)?;
+        inner.retire(retired);
         inner.bury();
         Ok(reclaimed)
     }
@@ -221,11 +226,10 @@ impl Inner {
     }
 
     /// Hands packs that nothing names to the next burial after the last snapshot that may show them.
-    fn retire(&self, packs: Vec<PackId>) -> Result<(), IndexError> {
+    fn retire(&self, packs: Vec<PackId>) {
         // Snapshots that are made from now on show the index as it is after the checkpoint.
         let before = std::mem::take(&mut *self.readers.lock());
         self.graves.lock().push(Grave { readers: Arc::downgrade(&before), packs });
-        Ok(())
     }
 
     fn is_retired(&self, pack: PackId) -> bool {
@@ -234,8 +238,17 @@ impl Inner {
 
     /// Removes retired packs that no snapshot shows any more.
     pub(crate) fn bury(&self) {
-        let ready: Vec<Grave> = self.graves.lock().extract_if(.., |grave| grave.readers.strong_count() == 0).collect();
+        let ready: Vec<Grave> = {
+            let mut graves = self.graves.lock();
+            // In order: an old snapshot, which the first grave waits for, shows what is in the later ones too.
+            let ready = graves.iter().take_while(|grave| grave.readers.strong_count() == 0).count();
+            graves.drain(..ready).collect()
+        };
         for pack in ready.into_iter().flat_map(|grave| grave.packs) {
+            // Believing nobody: if it is named again after all it stays, and is found again once it is dead.
+            if !matches!(self.snapshot().and_then(|snapshot| snapshot.pack_lives(pack)), Ok(false)) {
+                continue;
+            }
             self.files.forget(pack);
             self.pack_sizes.lock().remove(&pack);
             // Not synced: a pack whose removal a crash undoes is empty still, and is found again.

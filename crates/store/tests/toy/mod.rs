@@ -25,6 +25,7 @@ pub fn options() -> Options {
         checkpoint_bytes: u64::MAX,
         checkpoint_interval: Duration::from_secs(1 << 30),
         open_packs: 2,
+        verify_index: false,
     }
 }
 
