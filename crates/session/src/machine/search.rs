@@ -1,10 +1,12 @@
 //! SEARCH (RFC 9051, 6.4.4) with RETURN (RFC 4731), SAVE (RFC 5182), MODSEQ (RFC 7162, 3.1.5) and WITHIN (RFC 5032).
 
+mod body;
 mod envelope;
 mod judge;
 mod plan;
 mod scan;
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use paquebot_message::charset;
@@ -72,7 +74,7 @@ pub(super) fn expunges(kind: NumberKind) -> Expunges {
 }
 
 /// Makes a program ready for this session; `None` if its charset is not known. One that asks for MODSEQ enables CONDSTORE.
-pub(super) fn plan(session: &mut Session, charset: Option<&str>, keys: &SearchKey) -> Option<Plan> {
+pub(super) fn plan(session: &mut Session, charset: Option<&str>, keys: &SearchKey) -> Option<Arc<Plan>> {
     if charset.is_some_and(|label| !charset::is_known(label.as_bytes())) {
         return None;
     }
@@ -92,7 +94,7 @@ pub(super) fn plan(session: &mut Session, charset: Option<&str>, keys: &SearchKe
     if plan.asks_modseq() {
         session.enable_condstore();
     }
-    Some(plan)
+    Some(Arc::new(plan))
 }
 
 fn now() -> i64 {

@@ -1,6 +1,7 @@
 //! SORT (RFC 5256) with RETURN (RFC 5267, 3).
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use paquebot_message::SummaryRef;
 use paquebot_model::{Message, Scan};
@@ -9,13 +10,14 @@ use paquebot_protocol::response::ESearch;
 use paquebot_protocol::{SequenceSet, Tag};
 use paquebot_types::UidSet;
 
+use super::background::in_background;
 use super::bodies::Bodies;
 use super::search::{
     Found, Plan, ScanError, Wanted, expunges, find, highest_modseq, plan, told_number, unknown_charset, warn,
 };
 use super::walk::Walk;
 use crate::session::Session;
-use crate::state::{End, Flow};
+use crate::state::Flow;
 
 /// Answers SORT and UID SORT.
 pub(crate) async fn sort(session: &mut Session, tag: &Tag, command: Sort) -> Flow {
@@ -40,15 +42,14 @@ pub(crate) async fn sort(session: &mut Session, tag: &Tag, command: Sort) -> Flo
     session.complete(tag, expunges, None, "SORT completed")
 }
 
-async fn find_keys(session: &mut Session, plan: &Plan, criteria: &[SortCriterion]) -> Result<(Found, Keys), ScanError> {
+async fn find_keys(
+    session: &mut Session,
+    plan: &Arc<Plan>,
+    criteria: &[SortCriterion],
+) -> Result<(Found, Keys), ScanError> {
     let found = find(session, plan, Wanted::All).await?;
     let keys = Keys::read(session, criteria, &found.numbers).await?;
     Ok((found, keys))
-}
-
-/// Computes what takes long where no session waits for it.
-pub(super) async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, End> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| End::Broken(std::io::Error::other(error)))
 }
 
 /// Writes the answer, and saves what is to be saved.

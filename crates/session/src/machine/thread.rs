@@ -1,14 +1,16 @@
 //! THREAD (RFC 5256).
 
+use std::sync::Arc;
+
 use paquebot_message::thread::{ThreadInput, ordered_subject, references, write_threads};
 use paquebot_message::{MessageIdHash, SummaryRef};
 use paquebot_model::{Message, Scan};
 use paquebot_protocol::command::{Thread, ThreadAlgorithm};
 use paquebot_protocol::{NumberKind, SequenceSet, Tag};
 
+use super::background::in_background;
 use super::bodies::Bodies;
 use super::search::{Found, Plan, ScanError, Wanted, expunges, find, plan, unknown_charset, warn};
-use super::sort::in_background;
 use super::walk::Walk;
 use crate::session::Session;
 use crate::state::Flow;
@@ -31,7 +33,7 @@ pub(crate) async fn thread(session: &mut Session, tag: &Tag, command: Thread) ->
     session.complete(tag, expunges, None, "THREAD completed")
 }
 
-async fn find_inputs(session: &mut Session, plan: &Plan, kind: NumberKind) -> Result<(Found, Inputs), ScanError> {
+async fn find_inputs(session: &mut Session, plan: &Arc<Plan>, kind: NumberKind) -> Result<(Found, Inputs), ScanError> {
     let found = find(session, plan, Wanted::All).await?;
     let inputs = Inputs::read(session, kind, &found.numbers).await?;
     Ok((found, inputs))

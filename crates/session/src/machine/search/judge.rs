@@ -18,6 +18,8 @@ pub(super) struct Facts<'a> {
     pub indexed: Option<Indexed<'a>>,
     /// The message's header as stored.
     pub header: Option<&'a [u8]>,
+    /// For each test of a text in the header whether it is so, once they are all looked at: see [`Plan::know`].
+    pub known: Option<&'a [bool]>,
     /// For each of [`Plan::bodies`] whether it was found.
     pub found: Option<&'a [Option<bool>]>,
 }
@@ -26,6 +28,13 @@ impl Plan {
     /// Whether the message is one that was asked for; `None` if that depends on what has not been read.
     pub(super) fn judge(&self, facts: &Facts<'_>) -> Option<bool> {
         self.root.judge(facts)
+    }
+
+    /// For each test of a text in the header whether it is so, by their places.
+    pub(super) fn know(&self, facts: &Facts<'_>) -> Vec<bool> {
+        let mut known = vec![false; usize::try_from(self.header_texts).unwrap_or(0)];
+        self.root.know(facts, &mut known);
+        known
     }
 
     /// Whether some test needs this level.
@@ -42,6 +51,20 @@ impl Node {
             Self::Any(nodes) => decide(nodes, facts, true),
             Self::Not(node) => node.judge(facts).map(|is_so| !is_so),
             Self::Test(test) => test.judge(facts),
+        }
+    }
+
+    fn know(&self, facts: &Facts<'_>, known: &mut [bool]) {
+        match self {
+            Self::All(nodes) | Self::Any(nodes) => nodes.iter().for_each(|node| node.know(facts, known)),
+            Self::Not(node) => node.know(facts, known),
+            Self::Test(test) => {
+                if let Test::Envelope { place, .. } | Test::Header { place, .. } = &**test
+                    && let Some(known) = known.get_mut(*place)
+                {
+                    *known = test.judge(facts).unwrap_or(false);
+                }
+            }
         }
     }
 
@@ -90,10 +113,14 @@ impl Test {
             }
             Self::EmailId(id) => facts.indexed?.hash.email_id() == *id,
             Self::ThreadId(id) => facts.indexed?.thread == Some(*id),
-            Self::Envelope { field, needle } => {
-                envelope::contains(facts.indexed?.summary.envelope(Form::Utf8), *field, needle)
-            }
-            Self::Header { name, needle } => header_contains(facts.header?, name, needle),
+            Self::Envelope { place, field, needle } => match facts.known {
+                Some(known) => known.get(*place).copied()?,
+                None => envelope::contains(facts.indexed?.summary.envelope(Form::Utf8), *field, needle),
+            },
+            Self::Header { place, name, needle } => match facts.known {
+                Some(known) => known.get(*place).copied()?,
+                None => header_contains(facts.header?, name, needle),
+            },
             Self::Body(place) => return facts.found?.get(*place).copied().flatten(),
         })
     }

@@ -27,6 +27,8 @@ pub(crate) struct Plan {
     pub(super) root: Node,
     /// What is looked for in bodies; [`Test::Body`] names them by their places.
     pub(super) bodies: Vec<BodyText>,
+    /// How many texts are looked for in headers.
+    pub(super) header_texts: u64,
     asks_modseq: bool,
 }
 
@@ -70,11 +72,14 @@ pub(super) enum Test {
     SentDay(Days),
     EmailId(EmailId),
     ThreadId(ThreadId),
+    /// `place` among the tests of texts in the header.
     Envelope {
+        place: usize,
         field: EnvelopeField,
         needle: Needle,
     },
     Header {
+        place: usize,
         name: Vec<u8>,
         needle: Needle,
     },
@@ -137,9 +142,14 @@ pub(crate) struct Meaning<'a> {
 impl Plan {
     /// The charset must be one that [`charset::is_known`].
     pub(crate) fn new(keys: &SearchKey, meaning: &Meaning<'_>) -> Self {
-        let mut compiler = Compiler { meaning, bodies: Vec::new(), asks_modseq: false };
+        let mut compiler = Compiler { meaning, bodies: Vec::new(), header_texts: 0, asks_modseq: false };
         let root = compiler.node(keys);
-        Self { root, bodies: compiler.bodies, asks_modseq: compiler.asks_modseq }
+        Self {
+            root,
+            bodies: compiler.bodies,
+            header_texts: compiler.header_texts as u64,
+            asks_modseq: compiler.asks_modseq,
+        }
     }
 
     /// Whether MODSEQ is among the keys: the answer then tells one (RFC 7162, 3.1.5).
@@ -184,6 +194,7 @@ impl Test {
 struct Compiler<'a> {
     meaning: &'a Meaning<'a>,
     bodies: Vec<BodyText>,
+    header_texts: usize,
     asks_modseq: bool,
 }
 
@@ -264,7 +275,7 @@ impl Compiler<'_> {
     }
 
     /// Clients look for Message-ID by HEADER, through whole mailboxes, so that it is looked up in the index.
-    fn header(&self, name: &str, text: &[u8]) -> Node {
+    fn header(&mut self, name: &str, text: &[u8]) -> Node {
         let field = match name {
             _ if name.eq_ignore_ascii_case("Message-ID") => Some(EnvelopeField::MessageId),
             _ if name.eq_ignore_ascii_case("In-Reply-To") => Some(EnvelopeField::InReplyTo),
@@ -272,12 +283,19 @@ impl Compiler<'_> {
         };
         Node::test(match field {
             Some(field) => self.envelope(field, text),
-            None => Test::Header { name: name.as_bytes().to_vec(), needle: self.needle(text) },
+            None => {
+                Test::Header { place: self.header_place(), name: name.as_bytes().to_vec(), needle: self.needle(text) }
+            }
         })
     }
 
-    fn envelope(&self, field: EnvelopeField, text: &[u8]) -> Test {
-        Test::Envelope { field, needle: self.needle(text) }
+    fn envelope(&mut self, field: EnvelopeField, text: &[u8]) -> Test {
+        Test::Envelope { place: self.header_place(), field, needle: self.needle(text) }
+    }
+
+    fn header_place(&mut self) -> usize {
+        self.header_texts += 1;
+        self.header_texts - 1
     }
 
     fn body(&mut self, scope: Scope, text: &[u8]) -> Test {

@@ -1,17 +1,19 @@
 //! Running a plan over the messages of a view, in slices, reading of each message no more than decides.
 
+use std::sync::Arc;
+
 use paquebot_mailbox::{PageTree, ServiceError};
-use paquebot_message::casemap::Matcher;
+use paquebot_message::Form;
 use paquebot_message::limits::HEADER_BYTES_MAX;
-use paquebot_message::search::{Scope, SegmentReader, segments};
-use paquebot_message::{Splitter, Structure};
 use paquebot_model::{Message, Scan as Step};
 use paquebot_protocol::SequenceSet;
-use paquebot_types::{BlobId, SeqNum};
+use paquebot_types::SeqNum;
 
+use super::body::{Body, Texts};
 use super::judge::Facts;
 use super::plan::{Level, Node, Plan, Test};
-use crate::machine::bodies::{Bodies, CHUNK_BYTES, HELD_BYTES, Row, Unreadable};
+use crate::machine::background::in_background;
+use crate::machine::bodies::{Bodies, Row, Unreadable};
 use crate::machine::walk::Walk;
 use crate::session::Session;
 use crate::state::End;
@@ -21,7 +23,10 @@ const SLICE_COST: u64 = 20_000;
 const MESSAGE_COST: u64 = 1;
 const INDEX_COST: u64 = 20;
 const HEADER_COST: u64 = 200;
-const CHUNK_COST: u64 = 4_000;
+/// Octets that are decoded and compared in one unit.
+const UNIT_OCTETS: u64 = 16;
+/// Octets of a header times texts looked for in it: more than this is for the background.
+const HEAVY_OCTETS: u64 = 128 << 10;
 
 /// How much of the result is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,10 +62,10 @@ impl From<ServiceError> for ScanError {
 }
 
 /// The messages of the session's view that a plan asks for.
-pub(crate) async fn find(session: &mut Session, plan: &Plan, wanted: Wanted) -> Result<Found, ScanError> {
+pub(crate) async fn find(session: &mut Session, plan: &Arc<Plan>, wanted: Wanted) -> Result<Found, ScanError> {
     let messages = session.selected().view.messages().clone();
     let candidates = candidates(session, plan, &messages);
-    let mut scan = Scan::new(session, plan);
+    let mut scan = Scan::new(session, plan.clone());
     let mut found = Found::default();
     let mut walk = Walk::new(messages, candidates);
     while walk.advance() {
@@ -85,9 +90,7 @@ pub(crate) async fn find(session: &mut Session, plan: &Plan, wanted: Wanted) -> 
             if wanted == Wanted::First && !found.numbers.is_empty() {
                 return Ok(found);
             }
-        }
-        if scan.cost >= SLICE_COST {
-            scan.end_slice(session).await?;
+            scan.end_slice_if_due(session).await?;
         }
     }
     Ok(found)
@@ -138,51 +141,44 @@ impl<E: Into<Unreadable>> From<E> for LookError {
     }
 }
 
-/// What the view knows of a message.
-fn in_view<'m>(session: &Session, seq_num: SeqNum, message: &'m Message) -> Facts<'m> {
-    let recent = session.selected().view.is_recent(message.uid);
-    Facts { seq_num, message, recent, indexed: None, header: None, found: None }
-}
-
-/// What is known of a message so far: `None` if only its body can decide.
+/// What is known of a message so far: `None` if neither the view nor the index decides.
 type Verdict = Option<Result<bool, LookError>>;
 
-struct Scan<'p> {
-    plan: &'p Plan,
-    needs_header: bool,
+struct Scan {
+    plan: Arc<Plan>,
     bodies: Bodies,
     /// Those of the current batch, in its order.
     verdicts: Vec<Verdict>,
     undecided: Vec<(SeqNum, Message)>,
-    row: Row,
-    header: Vec<u8>,
+    opened: Opened,
     body: Body,
     /// Spent in this slice.
     cost: u64,
 }
 
-impl<'p> Scan<'p> {
-    fn new(session: &Session, plan: &'p Plan) -> Self {
+impl Scan {
+    fn new(session: &Session, plan: Arc<Plan>) -> Self {
         Self {
             plan,
-            needs_header: plan.needs(Level::Header),
             bodies: Bodies::new(session.account().clone()),
             verdicts: Vec::new(),
             undecided: Vec::new(),
-            row: Row::default(),
-            header: Vec::new(),
+            opened: Opened::default(),
             body: Body::default(),
             cost: 0,
         }
     }
 
-    async fn end_slice(&mut self, session: &mut Session) -> Result<(), End> {
+    async fn end_slice_if_due(&mut self, session: &mut Session) -> Result<(), End> {
+        if self.cost < SLICE_COST {
+            return Ok(());
+        }
         self.cost = 0;
         self.bodies.release();
         session.end_slice().await
     }
 
-    /// Judges those messages of a batch for which the view or the index decides.
+    /// Judges those messages of a batch for which the view or the index decides, but for much text in a header.
     fn judge_batch(&mut self, session: &Session, batch: &[(SeqNum, Message)]) -> Result<(), ServiceError> {
         let Self { plan, bodies, verdicts, undecided, cost, .. } = self;
         verdicts.clear();
@@ -200,149 +196,126 @@ impl<'p> Scan<'p> {
         }
         let mut open = verdicts.iter_mut().filter(|verdict| verdict.is_none());
         bodies.indexed_each(undecided, &mut |(seq_num, message), indexed| {
-            if let Some(verdict) = open.next() {
-                *verdict = match indexed {
-                    Ok(indexed) => {
+            let verdict = match indexed {
+                Ok(indexed) => {
+                    let octets = indexed.summary.envelope(Form::Utf8).len() as u64 * plan.header_texts;
+                    if octets <= HEAVY_OCTETS {
+                        *cost += octets / UNIT_OCTETS;
                         let facts = Facts { indexed: Some(indexed), ..in_view(session, *seq_num, message) };
                         plan.judge(&facts).map(Ok)
+                    } else {
+                        None
                     }
-                    Err(error) => Some(Err(error.into())),
-                };
+                }
+                Err(error) => Some(Err(error.into())),
+            };
+            if let Some(open) = open.next() {
+                *open = verdict;
             }
             Step::Continue
         })?;
         Ok(())
     }
 
-    /// Judges a message for which the index does not decide.
+    /// Judges a message for which neither the view nor the index has decided.
     async fn open(&mut self, session: &mut Session, seq_num: SeqNum, message: &Message) -> Result<bool, LookError> {
-        self.bodies.copy_row(message.blob, &mut self.row)?;
-        let (row, mut header) = (std::mem::take(&mut self.row), std::mem::take(&mut self.header));
-        let verdict = self.judge_open(session, seq_num, message, &row, &mut header).await;
-        (self.row, self.header) = (row, header);
-        verdict
-    }
-
-    async fn judge_open(
-        &mut self,
-        session: &mut Session,
-        seq_num: SeqNum,
-        message: &Message,
-        row: &Row,
-        header: &mut Vec<u8>,
-    ) -> Result<bool, LookError> {
-        let indexed = row.indexed()?;
-        header.clear();
-        if self.needs_header {
-            self.cost += HEADER_COST;
-            let size = usize::try_from(indexed.summary.header_length()).unwrap_or(usize::MAX);
-            self.bodies.append(message.blob, 0, size.min(HEADER_BYTES_MAX), header)?;
+        let mut opened = std::mem::take(&mut self.opened);
+        let octets = opened.read(&mut self.bodies, &self.plan, message)?;
+        let recent = session.selected().view.is_recent(message.uid);
+        let octets = octets * self.plan.header_texts;
+        let verdict;
+        if octets <= HEAVY_OCTETS {
+            self.cost += HEADER_COST + octets / UNIT_OCTETS;
+            verdict = opened.judge(&self.plan, seq_num, message, recent);
+        } else {
+            self.bodies.release();
+            let (plan, message) = (self.plan.clone(), *message);
+            let judge = move || (opened.judge(&plan, seq_num, &message, recent), opened);
+            (verdict, opened) = in_background(judge).await?;
         }
-        let facts = Facts { indexed: Some(indexed), header: Some(header), ..in_view(session, seq_num, message) };
-        match self.plan.judge(&facts) {
+        let verdict = match verdict? {
             Some(verdict) => Ok(verdict),
-            None => self.search_body(session, facts).await,
-        }
+            None => {
+                let facts = opened.facts(seq_num, message, recent)?;
+                self.search_body(session, facts).await
+            }
+        };
+        self.opened = opened;
+        verdict
     }
 
     /// Judges a message for which its header does not decide: looks for all texts at once, until those that were found decide.
     async fn search_body(&mut self, session: &mut Session, facts: Facts<'_>) -> Result<bool, LookError> {
-        let plan = self.plan;
-        let structure = self.split(session, facts.message).await?;
-        let mut matchers: Vec<Matcher<'_>> = plan.bodies.iter().map(|text| Matcher::new(&text.needle)).collect();
-        let mut found: Vec<Option<bool>> = matchers.iter().map(|matcher| matcher.is_found().then_some(true)).collect();
-        for scope in [Scope::Body, Scope::Text] {
-            let in_scope = |place: usize| plan.bodies.get(place).is_some_and(|text| text.scope == scope);
-            for segment in segments(&structure, scope) {
-                if !(0..found.len()).any(|place| in_scope(place) && found[place].is_none()) {
-                    break;
-                }
-                let mut reader = Some(SegmentReader::new(&segment));
-                let mut at = segment.range.start;
-                while let Some(mut running) = reader.take() {
-                    let octets = self.body.octets(&mut self.bodies, at, segment.range.end)?;
-                    at += octets.len() as u64;
-                    let mut sink = |text: &str| {
-                        let open = matchers.iter_mut().enumerate().filter(|(place, _)| in_scope(*place));
-                        open.for_each(|(_, matcher)| matcher.push(text));
-                    };
-                    running.push(octets, &mut sink);
-                    if at < segment.range.end {
-                        reader = Some(running);
-                    } else {
-                        running.finish(&mut sink);
-                    }
-                    let mut is_new = false;
-                    for (found, matcher) in found.iter_mut().zip(&matchers) {
-                        is_new |= found.is_none() && matcher.is_found();
-                        *found = found.or(matcher.is_found().then_some(true));
-                    }
-                    if is_new && let Some(verdict) = plan.judge(&Facts { found: Some(&found), ..facts }) {
-                        return Ok(verdict);
-                    }
-                    self.spend_chunk(session).await?;
-                }
-                matchers.iter_mut().for_each(Matcher::end_text);
-            }
-            for (place, found) in found.iter_mut().enumerate().filter(|(place, _)| in_scope(*place)) {
-                *found = found.or(matchers.get(place).map(Matcher::is_found));
-            }
+        let plan = self.plan.clone();
+        let mut body = std::mem::take(&mut self.body);
+        body.open(facts.message);
+        while !body.is_split() {
+            self.cost += body.split_on(&mut self.bodies)? / UNIT_OCTETS;
+            self.end_slice_if_due(session).await?;
         }
-        Ok(plan.judge(&Facts { found: Some(&found), ..facts }).unwrap_or(false))
-    }
-
-    /// Finds a message's parts, and holds its octets if they are few.
-    async fn split(&mut self, session: &mut Session, message: &Message) -> Result<Structure, LookError> {
-        self.body.open(message);
-        let mut splitter = Splitter::new();
-        let size = u64::from(message.size);
-        let mut at = 0;
-        while at < size {
-            let octets = self.body.octets(&mut self.bodies, at, size)?;
-            at += octets.len() as u64;
-            splitter.push(octets);
-            self.spend_chunk(session).await?;
+        let mut texts = Texts::new(&plan.bodies);
+        while body.look_on(&mut self.bodies, &mut texts)? {
+            if texts.take_news()
+                && let Some(verdict) = plan.judge(&Facts { found: Some(texts.found()), ..facts })
+            {
+                self.body = body;
+                return Ok(verdict);
+            }
+            self.cost += texts.take_octets() / UNIT_OCTETS;
+            self.end_slice_if_due(session).await?;
         }
-        Ok(splitter.finish())
-    }
-
-    async fn spend_chunk(&mut self, session: &mut Session) -> Result<(), End> {
-        self.cost += CHUNK_COST;
-        if self.cost >= SLICE_COST { self.end_slice(session).await } else { Ok(()) }
+        self.body = body;
+        texts.end();
+        Ok(plan.judge(&Facts { found: Some(texts.found()), ..facts }).unwrap_or(false))
     }
 }
 
-/// The octets of the message being searched.
+/// What the view knows of a message.
+fn in_view<'m>(session: &Session, seq_num: SeqNum, message: &'m Message) -> Facts<'m> {
+    let recent = session.selected().view.is_recent(message.uid);
+    Facts { seq_num, message, recent, indexed: None, header: None, known: None, found: None }
+}
+
+/// What was read of a message: its row in the index and, where a test needs it, its header. Used again from message to message.
 #[derive(Default)]
-struct Body {
-    blob: Option<BlobId>,
-    size: u64,
-    /// All of them if they are few and have been read, or the last chunk.
-    octets: Vec<u8>,
-    is_whole: bool,
+struct Opened {
+    row: Row,
+    header: Vec<u8>,
+    known: Option<Vec<bool>>,
 }
 
-impl Body {
-    fn open(&mut self, message: &Message) {
-        self.blob = Some(message.blob);
-        self.size = message.size.into();
-        self.is_whole = false;
+impl Opened {
+    /// Reads a message; gives how many octets there are to look at.
+    fn read(&mut self, bodies: &mut Bodies, plan: &Plan, message: &Message) -> Result<u64, Unreadable> {
+        bodies.copy_row(message.blob, &mut self.row)?;
+        self.header.clear();
+        self.known = None;
+        let summary = self.row.indexed()?.summary;
+        if plan.needs(Level::Header) {
+            let size = usize::try_from(summary.header_length()).unwrap_or(usize::MAX);
+            bodies.append(message.blob, 0, size.min(HEADER_BYTES_MAX), &mut self.header)?;
+        }
+        Ok((summary.envelope(Form::Utf8).len() + self.header.len()) as u64)
     }
 
-    /// Octets from `at` on, at least one if there are any before `end`.
-    fn octets(&mut self, bodies: &mut Bodies, at: u64, end: u64) -> Result<&[u8], Unreadable> {
-        let Some(blob) = self.blob.filter(|_| at < end) else { return Ok(&[]) };
-        if self.size <= HELD_BYTES {
-            if !self.is_whole {
-                self.octets.clear();
-                bodies.append_whole(blob, &mut self.octets)?;
-                self.is_whole = true;
-            }
-            return self.octets.get(at as usize..end as usize).ok_or(Unreadable::Short);
+    fn judge(
+        &mut self,
+        plan: &Plan,
+        seq_num: SeqNum,
+        message: &Message,
+        recent: bool,
+    ) -> Result<Option<bool>, Unreadable> {
+        let facts = self.facts(seq_num, message, recent)?;
+        let verdict = plan.judge(&facts);
+        if verdict.is_none() {
+            // The body decides, piece by piece, and these must not be looked at again for each.
+            self.known = Some(plan.know(&facts));
         }
-        self.octets.clear();
-        let count = usize::try_from(end - at).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES));
-        bodies.append(blob, at, count, &mut self.octets)?;
-        Ok(&self.octets)
+        Ok(verdict)
+    }
+
+    fn facts<'o>(&'o self, seq_num: SeqNum, message: &'o Message, recent: bool) -> Result<Facts<'o>, Unreadable> {
+        let (indexed, header, known) = (Some(self.row.indexed()?), Some(&*self.header), self.known.as_deref());
+        Ok(Facts { seq_num, message, recent, indexed, header, known, found: None })
     }
 }

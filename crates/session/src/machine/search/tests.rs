@@ -254,15 +254,19 @@ proptest! {
                 recent: case.recent,
                 indexed: None,
                 header: None,
+                known: None,
                 found: None,
             };
             let in_index = Facts { indexed: Some(indexed), ..in_view };
             let with_header = Facts { header: Some(header), ..in_index };
             let whole = Facts { found: Some(&found), ..with_header };
+            let header_known = plan.know(&with_header);
+            let known = Facts { known: Some(&header_known), header: None, ..whole };
             for known in [in_view, in_index, with_header] {
                 prop_assert!(plan.judge(&known).is_none_or(|verdict| verdict == meant));
             }
             prop_assert_eq!(plan.judge(&whole), Some(meant));
+            prop_assert_eq!(plan.judge(&known), Some(meant));
         }
     }
 }
