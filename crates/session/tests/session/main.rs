@@ -10,6 +10,7 @@ mod limits;
 mod login;
 mod mailboxes;
 mod scram;
+mod searching;
 mod selected;
 mod server;
 mod tls;
