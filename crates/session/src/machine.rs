@@ -13,6 +13,7 @@ use crate::view::Expunges;
 
 pub(crate) mod append;
 mod authenticate;
+mod background;
 mod bodies;
 mod compress;
 mod condstore;
@@ -97,54 +98,63 @@ impl Needs {
     }
 }
 
+/// A command being answered.
+type Answering<'a> = Pin<Box<dyn Future<Output = Flow> + Send + 'a>>;
+
 /// Answers a command.
 ///
-/// Each command's future has its own place on the heap while it runs, so that a waiting session is as small as its state.
-pub(crate) async fn answer(session: &mut Session, tagged: Tagged) -> Flow {
+/// Each command's future has its own place on the heap while it runs, so that a waiting session is as small as its state. Its type is left
+/// out: what it is made of need not be known to whoever runs sessions on many threads.
+pub(crate) fn answer(session: &mut Session, tagged: Tagged) -> Answering<'_> {
     let Tagged { tag, command } = tagged;
-    let tag = &tag;
     tracing::debug!(command = command.name(), "command");
     if let Some(text) = Needs::of(&command).lacking(&session.state) {
-        return session.bad(Some(tag), text);
+        return at_once(session.bad(Some(&tag), text));
     }
     match command {
-        Command::Capability => capability(session, tag),
-        Command::Noop => session.complete(tag, Expunges::Tell, None, "NOOP completed"),
-        Command::Check => session.complete(tag, Expunges::Tell, None, "CHECK completed"),
-        Command::Logout => logout(session, tag),
-        Command::Id(fields) => id::id(session, tag, fields.as_deref()),
-        Command::StartTls => boxed(starttls::starttls(session, tag)).await,
-        Command::Authenticate(command) => boxed(authenticate::authenticate(session, tag, command)).await,
-        Command::Login(command) => boxed(login::login(session, tag, command)).await,
-        Command::Enable(names) => enable::enable(session, tag, &names),
-        Command::Select(command) => boxed(select::select(session, tag, command)).await,
-        Command::Create(command) => boxed(create::create(session, tag, command)).await,
-        Command::Delete(mailbox) => boxed(delete::delete(session, tag, mailbox)).await,
-        Command::Rename { from, to } => boxed(rename::rename(session, tag, from, to)).await,
-        Command::Subscribe(mailbox) => boxed(subscribe::subscribe(session, tag, mailbox, Subscription::Begin)).await,
-        Command::Unsubscribe(mailbox) => boxed(subscribe::subscribe(session, tag, mailbox, Subscription::End)).await,
-        Command::List(command) => boxed(list::list(session, tag, command)).await,
-        Command::Namespace => namespace(session, tag),
-        Command::Status(command) => boxed(status::status(session, tag, command)).await,
-        Command::Idle => boxed(idle::idle(session, tag)).await,
-        Command::Compress => boxed(compress::compress(session, tag)).await,
-        Command::Unauthenticate => boxed(unauthenticate::unauthenticate(session, tag)).await,
-        Command::Close => boxed(expunge::close(session, tag)).await,
-        Command::Unselect => expunge::unselect(session, tag),
-        Command::Expunge(only) => boxed(expunge::expunge(session, tag, only)).await,
-        Command::Search(search) => boxed(search::search(session, tag, search)).await,
-        Command::Sort(sort) => boxed(sort::sort(session, tag, sort)).await,
-        Command::Thread(thread) => boxed(thread::thread(session, tag, thread)).await,
-        Command::Fetch(fetch) => boxed(fetch::fetch(session, tag, fetch)).await,
-        Command::Store(store) => boxed(store::store(session, tag, store)).await,
-        Command::Copy(copy) => boxed(copy::copy(session, tag, copy, Originals::Stay)).await,
-        Command::Move(copy) => boxed(copy::copy(session, tag, copy, Originals::Go)).await,
+        Command::Capability => at_once(capability(session, &tag)),
+        Command::Noop => at_once(session.complete(&tag, Expunges::Tell, None, "NOOP completed")),
+        Command::Check => at_once(session.complete(&tag, Expunges::Tell, None, "CHECK completed")),
+        Command::Logout => at_once(logout(session, &tag)),
+        Command::Id(fields) => at_once(id::id(session, &tag, fields.as_deref())),
+        Command::Enable(names) => at_once(enable::enable(session, &tag, &names)),
+        Command::Namespace => at_once(namespace(session, &tag)),
+        Command::Unselect => at_once(expunge::unselect(session, &tag)),
+        Command::StartTls => Box::pin(async move { starttls::starttls(session, &tag).await }),
+        Command::Authenticate(command) => {
+            Box::pin(async move { authenticate::authenticate(session, &tag, command).await })
+        }
+        Command::Login(command) => Box::pin(async move { login::login(session, &tag, command).await }),
+        Command::Select(command) => Box::pin(async move { select::select(session, &tag, command).await }),
+        Command::Create(command) => Box::pin(async move { create::create(session, &tag, command).await }),
+        Command::Delete(mailbox) => Box::pin(async move { delete::delete(session, &tag, mailbox).await }),
+        Command::Rename { from, to } => Box::pin(async move { rename::rename(session, &tag, from, to).await }),
+        Command::Subscribe(mailbox) => {
+            Box::pin(async move { subscribe::subscribe(session, &tag, mailbox, Subscription::Begin).await })
+        }
+        Command::Unsubscribe(mailbox) => {
+            Box::pin(async move { subscribe::subscribe(session, &tag, mailbox, Subscription::End).await })
+        }
+        Command::List(command) => Box::pin(async move { list::list(session, &tag, command).await }),
+        Command::Status(command) => Box::pin(async move { status::status(session, &tag, command).await }),
+        Command::Idle => Box::pin(async move { idle::idle(session, &tag).await }),
+        Command::Compress => Box::pin(async move { compress::compress(session, &tag).await }),
+        Command::Unauthenticate => Box::pin(async move { unauthenticate::unauthenticate(session, &tag).await }),
+        Command::Close => Box::pin(async move { expunge::close(session, &tag).await }),
+        Command::Expunge(only) => Box::pin(async move { expunge::expunge(session, &tag, only).await }),
+        Command::Search(search) => Box::pin(async move { search::search(session, &tag, search).await }),
+        Command::Sort(sort) => Box::pin(async move { sort::sort(session, &tag, sort).await }),
+        Command::Thread(thread) => Box::pin(async move { thread::thread(session, &tag, thread).await }),
+        Command::Fetch(fetch) => Box::pin(async move { fetch::fetch(session, &tag, fetch).await }),
+        Command::Store(store) => Box::pin(async move { store::store(session, &tag, store).await }),
+        Command::Copy(copy) => Box::pin(async move { copy::copy(session, &tag, copy, Originals::Stay).await }),
+        Command::Move(copy) => Box::pin(async move { copy::copy(session, &tag, copy, Originals::Go).await }),
     }
 }
 
-/// A command's future, on the heap and without its type: what it is made of need not be known to whoever runs sessions on many threads.
-fn boxed<'a>(command: impl Future<Output = Flow> + Send + 'a) -> Pin<Box<dyn Future<Output = Flow> + Send + 'a>> {
-    Box::pin(command)
+/// The answer of a command that waits for nothing.
+fn at_once<'a>(flow: Flow) -> Answering<'a> {
+    Box::pin(std::future::ready(flow))
 }
 
 /// Answers CAPABILITY (RFC 9051, 6.1.1).

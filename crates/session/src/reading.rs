@@ -1,5 +1,6 @@
 //! The client's octets to steps of the session: commands, literals to be agreed to, mistakes.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use paquebot_protocol::command::{AppendHead, parse_append};
@@ -51,48 +52,62 @@ fn login_tag(head: &[u8]) -> Option<Tag> {
 
 /// Does what comes next in the input, or waits for more of it.
 pub(crate) async fn step(session: &mut Session) -> Flow {
+    let Some(work) = begin(session) else { return wait(session).await };
+    work.await
+}
+
+/// Begins to do what comes next; `None` if nothing has come.
+///
+/// What is done has its own place on the heap, so that waiting takes no room for it.
+fn begin(session: &mut Session) -> Option<Pin<Box<dyn Future<Output = Flow> + Send + '_>>> {
     let context = session.parse_context();
-    let step = session.conn.next(|event| Step::of(event, &context));
+    let step = session.conn.next(|event| Step::of(event, &context))?;
+    if !matches!(step, Step::Literal { .. }) {
+        session.command_began = None;
+    }
+    Some(match step {
+        Step::Command(Ok(tagged)) => Box::pin(async move {
+            machine::answer(session, tagged).await?;
+            finish(session).await
+        }),
+        Step::Append(head, announced) => Box::pin(async move {
+            machine::append::append(session, head, announced).await?;
+            finish(session).await
+        }),
+        Step::Literal { login } => Box::pin(std::future::ready(literal(session, login))),
+        other => {
+            let flow = answer_at_once(session, other);
+            Box::pin(async move {
+                flow?;
+                finish(session).await
+            })
+        }
+    })
+}
+
+/// Has the client send a literal, unless it is a password that must not be seen on the wire.
+fn literal(session: &mut Session, login: Option<Tag>) -> Flow {
+    match login.filter(|_| !session.takes_passwords()) {
+        Some(tag) => session.refuse_literal(|write| {
+            write.no(&tag, Some(Code::PrivacyRequired), "A password is taken under TLS only");
+        }),
+        None => session.writer().continuation("Go ahead"),
+    }
+    Ok(())
+}
+
+/// What needs no waiting.
+fn answer_at_once(session: &mut Session, step: Step) -> Flow {
     match step {
-        None => wait(session).await,
-        Some(Step::Command(Ok(tagged))) => {
-            session.command_began = None;
-            Box::pin(machine::answer(session, tagged)).await?;
-            finish(session).await
-        }
-        Some(Step::Command(Err(error))) => {
-            session.command_began = None;
-            session.bad(error.tag.as_ref(), &error.to_string())?;
-            finish(session).await
-        }
-        Some(Step::Literal { login: Some(tag) }) if !session.takes_passwords() => {
-            session.refuse_literal(|write| {
-                write.no(&tag, Some(Code::PrivacyRequired), "A password is taken under TLS only");
-            });
-            Ok(())
-        }
-        Some(Step::Literal { .. }) => {
-            session.writer().continuation("Go ahead");
-            Ok(())
-        }
-        Some(Step::Append(head, announced)) => {
-            session.command_began = None;
-            Box::pin(machine::append::append(session, head, announced)).await?;
-            finish(session).await
-        }
-        Some(Step::Refused) => {
-            session.command_began = None;
+        Step::Command(Err(error)) => session.bad(error.tag.as_ref(), &error.to_string()),
+        Step::Bad(tag, error) => session.bad(tag.as_ref(), &error.to_string()),
+        Step::Refused => {
             let answer = std::mem::take(&mut session.refusal);
             session.conn.output().extend_from_slice(&answer);
-            finish(session).await
+            Ok(())
         }
-        Some(Step::Bad(tag, error)) => {
-            session.command_began = None;
-            session.bad(tag.as_ref(), &error.to_string())?;
-            finish(session).await
-        }
-        Some(Step::Fatal(error)) => Err(End::Bye(error.to_string())),
-        Some(Step::OutOfPlace) => {
+        Step::Fatal(error) => Err(End::Bye(error.to_string())),
+        Step::OutOfPlace | Step::Command(Ok(_)) | Step::Append(..) | Step::Literal { .. } => {
             tracing::error!("the framer gave a part of a command out of place");
             Err(End::Bye("The server lost its place in your command".into()))
         }

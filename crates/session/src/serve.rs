@@ -26,11 +26,11 @@ const FAREWELL: Duration = Duration::from_secs(2);
 const FAREWELL_BYTES: usize = 1 << 20;
 
 /// Serves a connection to its end. It ends by itself when [`Shared::stopping`] becomes true.
-pub async fn serve(socket: TcpStream, listener: Listener, shared: Arc<Shared>) {
+pub fn serve(socket: TcpStream, listener: Listener, shared: Arc<Shared>) -> impl Future<Output = ()> + Send {
     let number = shared.counters.connections.fetch_add(1, Ordering::Relaxed) + 1;
     let peer = socket.peer_addr().ok().map(|address| address.ip().to_canonical());
     let span = tracing::info_span!("session", id = number, peer = peer.map(field::display), user = field::Empty);
-    run(socket, listener, shared, peer).instrument(span).await;
+    run(socket, listener, shared, peer).instrument(span)
 }
 
 async fn run(socket: TcpStream, listener: Listener, shared: Arc<Shared>, peer: Option<IpAddr>) {
