@@ -15,6 +15,16 @@ pub(crate) enum Expunges {
     Hold,
 }
 
+impl Expunges {
+    /// What may be told after FETCH, STORE or SEARCH with these numbers: with UIDs they are other commands.
+    pub(crate) fn after(kind: NumberKind) -> Self {
+        match kind {
+            NumberKind::Uid => Self::Tell,
+            NumberKind::SeqNum => Self::Hold,
+        }
+    }
+}
+
 /// The client named a sequence number that it was never told of: BAD.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("there is no message with the sequence number {0}")]

@@ -8,7 +8,7 @@ use paquebot_mailbox::{ChangeError, ServiceError};
 use paquebot_model::{FlagAction, FlagChange};
 use paquebot_protocol::command::{Fetch, FetchItem};
 use paquebot_protocol::response::Code;
-use paquebot_protocol::{MessageSet, NumberKind, SequenceSet, Tag};
+use paquebot_protocol::{MessageSet, SequenceSet, Tag};
 use paquebot_replica::ProposeError;
 use paquebot_types::{Flags, ModSeq, Uid, UidSet};
 
@@ -43,10 +43,7 @@ pub(crate) async fn fetch(session: &mut Session, tag: &Tag, command: Fetch) -> F
     let seen = set_seen(session, &command, &numbers).await?;
     let mut job = Job::new(session, &command, seen);
     job.run(session, &numbers).await?;
-    let expunges = match command.messages.kind {
-        NumberKind::Uid => Expunges::Tell,
-        NumberKind::SeqNum => Expunges::Hold,
-    };
+    let expunges = Expunges::after(command.messages.kind);
     match job.failure() {
         None => session.complete(tag, expunges, None, "FETCH completed"),
         Some(failure) => session.refuse(tag, expunges, Some(failure.code()), failure.text()),

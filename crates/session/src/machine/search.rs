@@ -42,7 +42,7 @@ const CHARSETS: &[&str] = &[
 
 /// Answers SEARCH and UID SEARCH.
 pub(crate) async fn search(session: &mut Session, tag: &Tag, command: Search) -> Flow {
-    let expunges = expunges(command.kind);
+    let expunges = Expunges::after(command.kind);
     if session.modes.utf8_accept && !session.modes.rev2 && command.charset.is_some() {
         return session.bad(Some(tag), "No CHARSET once UTF8=ACCEPT is enabled: all is UTF-8 (RFC 9755, 3)");
     }
@@ -63,14 +63,6 @@ pub(crate) async fn search(session: &mut Session, tag: &Tag, command: Search) ->
     tell(session, tag, &command, &plan, &found.numbers);
     warn(session, &found);
     session.complete(tag, expunges, None, "SEARCH completed")
-}
-
-/// What may be told after a command that uses these numbers (RFC 9051, 7.5.1).
-pub(super) fn expunges(kind: NumberKind) -> Expunges {
-    match kind {
-        NumberKind::Uid => Expunges::Tell,
-        NumberKind::SeqNum => Expunges::Hold,
-    }
 }
 
 /// Makes a program ready for this session; `None` if its charset is not known. One that asks for MODSEQ enables CONDSTORE.

@@ -12,16 +12,15 @@ use paquebot_types::UidSet;
 
 use super::background::in_background;
 use super::bodies::Bodies;
-use super::search::{
-    Found, Plan, ScanError, Wanted, expunges, find, highest_modseq, plan, told_number, unknown_charset, warn,
-};
+use super::search::{Found, Plan, ScanError, Wanted, find, highest_modseq, plan, told_number, unknown_charset, warn};
 use super::walk::Walk;
 use crate::session::Session;
 use crate::state::Flow;
+use crate::view::Expunges;
 
 /// Answers SORT and UID SORT.
 pub(crate) async fn sort(session: &mut Session, tag: &Tag, command: Sort) -> Flow {
-    let expunges = expunges(command.kind);
+    let expunges = Expunges::after(command.kind);
     let saves = command.returns.is_some_and(|returns| returns.save);
     let Some(plan) = plan(session, Some(&command.charset), &command.keys) else {
         return unknown_charset(session, tag, expunges, saves);

@@ -25,10 +25,7 @@ pub(crate) async fn store(session: &mut Session, tag: &Tag, command: Store) -> F
         Ok(numbers) => numbers,
         Err(error) => return session.bad(Some(tag), &error.to_string()),
     };
-    let expunges = match kind {
-        NumberKind::Uid => Expunges::Tell,
-        NumberKind::SeqNum => Expunges::Hold,
-    };
+    let expunges = Expunges::after(kind);
     if command.unchanged_since.is_some() {
         session.enable_condstore();
     }

@@ -10,14 +10,15 @@ use paquebot_protocol::{NumberKind, SequenceSet, Tag};
 
 use super::background::in_background;
 use super::bodies::Bodies;
-use super::search::{Found, Plan, ScanError, Wanted, expunges, find, plan, unknown_charset, warn};
+use super::search::{Found, Plan, ScanError, Wanted, find, plan, unknown_charset, warn};
 use super::walk::Walk;
 use crate::session::Session;
 use crate::state::Flow;
+use crate::view::Expunges;
 
 /// Answers THREAD and UID THREAD.
 pub(crate) async fn thread(session: &mut Session, tag: &Tag, command: Thread) -> Flow {
-    let expunges = expunges(command.kind);
+    let expunges = Expunges::after(command.kind);
     let Some(plan) = plan(session, Some(&command.charset), &command.keys) else {
         return unknown_charset(session, tag, expunges, false);
     };

@@ -181,7 +181,7 @@ impl<'a> Job<'a> {
         let flow = match self.bodies.copy_row(message.blob, &mut row) {
             Ok(()) => self.tell_row(session, number, message, &row).await,
             Err(error) => {
-                self.unreadable(message, &error.into());
+                self.tell_unreadable(session, number, message, &error.into());
                 Ok(())
             }
         };
@@ -193,7 +193,7 @@ impl<'a> Job<'a> {
         let indexed = match row.indexed() {
             Ok(indexed) => indexed,
             Err(error) => {
-                self.unreadable(message, &error);
+                self.tell_unreadable(session, number, message, &error);
                 return Ok(());
             }
         };
@@ -229,6 +229,18 @@ impl<'a> Job<'a> {
         }
         response.end(session);
         Ok(())
+    }
+
+    /// Tells of a message of which the index has nothing what must be told nevertheless: that it is `\Seen` now.
+    fn tell_unreadable(&mut self, session: &mut Session, number: SeqNum, message: &Message, error: &Unreadable) {
+        self.unreadable(message, error);
+        if self.seen.contains(message.uid) {
+            let facts = self.facts(session, message);
+            let keywords = self.keywords.of(&self.snapshot.mailbox.keywords, message.keywords());
+            let uid = self.plan.uid || self.plan.items.contains(&FetchItem::Uid);
+            let plan = Plan { items: &[], uid, flags: false, ..self.plan };
+            plan.write(&mut session.writer(), number, &facts, true, keywords);
+        }
     }
 
     fn facts<'m>(&self, session: &Session, message: &'m Message) -> Facts<'m> {
