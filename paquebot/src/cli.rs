@@ -19,11 +19,20 @@ pub struct Arguments {
 pub enum Command {
     /// Serves mail until SIGTERM.
     Serve,
+    /// Serves sample mail of an account `demo` with password `demo`, to try a mail client with.
+    Demo(Demo),
     /// Measures an IMAP or LMTP server, this or another.
-    Bench(paquebot_bench::Options),
+    Bench(Box<paquebot_bench::Options>),
     /// Adds, lists, changes and removes users.
     #[command(subcommand)]
     User(User),
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Demo {
+    /// Where the demo's mail is kept; without it in a temporary directory, which is removed at the end.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

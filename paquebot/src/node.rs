@@ -1,5 +1,9 @@
 //! What every command that touches mail starts: the store, its log and the service.
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -13,7 +17,7 @@ use crate::config::Config;
 
 /// Opens the data directory and starts the service on it.
 pub async fn start(config: &Config) -> anyhow::Result<Arc<Service>> {
-    let (store, tail) = Store::open(Arc::new(RealFs::default()), &config.data, Options::default())?;
+    let (store, tail) = Store::open(Arc::new(RealFs), &config.data, Options::default())?;
     if let Some(torn) = &tail.torn {
         tracing::warn!(
             ?torn,
@@ -50,4 +54,29 @@ impl CredentialSource for StoredUsers {
         })?;
         Ok(Some(Found { credentials, access: Access::default() }))
     }
+}
+
+/// The secret with which the server makes up what users who do not exist would show: made at the first start and kept, since what changes at a
+/// restart shows as made up.
+pub fn secret(data: &Path) -> anyhow::Result<[u8; 32]> {
+    let path = data.join("secret");
+    if let Ok(found) = std::fs::read(&path) {
+        return found
+            .try_into()
+            .map_err(|_| anyhow::anyhow!("{} has not 32 bytes: remove it, and another is made", path.display()));
+    }
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).context("no random numbers")?;
+    private_file(&path, &secret)?;
+    Ok(secret)
+}
+
+/// Writes a file that only its owner may read, durably.
+pub fn private_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
 }

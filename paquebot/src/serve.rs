@@ -10,155 +10,164 @@ use paquebot_auth::{
     SessionLimits, Throttle, ThrottleSettings,
 };
 use paquebot_delivery::{FirstOf, Peer, Recipients, SourceUsers, StoredUsers};
+use paquebot_mailbox::Service;
 use paquebot_session::{Counters, Listener, Shared};
-use tokio::net::{TcpListener, UnixListener};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::config::Config;
-use crate::{node, tls};
+use crate::listen::{Accepted, Socket};
+use crate::{node, tls, upkeep};
 
 /// How long sessions may take to end once the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
+/// How long expunged mail can come back.
+const RETENTION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
+/// Where a server listens, as it printed it.
+#[derive(Debug, Default)]
+pub struct Listening {
+    pub imap: Vec<String>,
+    pub imaps: Vec<String>,
+    pub lmtp: Vec<String>,
+}
+
+/// Serves until SIGTERM or SIGINT.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    serve_with(config, async |_| Ok(()), |_| {}).await
+}
+
+/// The same; `prepare` runs before anybody can connect, `welcome` once everybody can.
+pub async fn serve_with(
+    config: Config,
+    prepare: impl AsyncFnOnce(Arc<Service>) -> anyhow::Result<()>,
+    welcome: impl FnOnce(&Listening),
+) -> anyhow::Result<()> {
+    let mut signals = Signals::new()?;
     let service = node::start(&config).await?;
-    let mut sources: Vec<Arc<dyn CredentialSource>> = vec![Arc::new(node::StoredUsers(service.clone()))];
-    if let Some(path) = &config.auth.passwd_file {
-        sources.push(Arc::new(PasswdFile::open(path, Scheme::Plain)?));
-    }
-    let mut recipients: Vec<Arc<dyn Recipients>> = vec![Arc::new(StoredUsers(service.clone()))];
-    for source in sources.iter().skip(1) {
-        recipients.push(Arc::new(SourceUsers { service: service.clone(), source: source.clone() }));
-    }
-    let authenticator = Authenticator::new(sources, ServerSecret::random()?, &AuthenticatorSettings::default())?;
+    prepare(service.clone()).await?;
     let (stop, stopping) = watch::channel(false);
-    let shared = Arc::new(Shared {
-        service: service.clone(),
-        authenticator: Arc::new(authenticator),
-        throttle: Arc::new(Throttle::new(ThrottleSettings::default())),
-        limits: SessionLimits::new(SessionLimitSettings::default()),
-        tls: Some(tls::load(&config)?),
-        config: paquebot_session::Config::default(),
-        stopping: stopping.clone(),
-        counters: Counters::default(),
-    });
-    let delivery = Arc::new(paquebot_delivery::Shared::new(
-        service.clone(),
-        Arc::new(FirstOf(recipients)),
-        paquebot_delivery::Config { host_name: tls::host_name(), ..Default::default() },
-        stopping,
-    ));
+    let servers = Servers::new(&config, &service, stopping)?;
     let mut listeners = JoinSet::new();
-    for (kind, listener, addresses) in
-        [("imap", Listener::StartTls, &config.listen.imap), ("imaps", Listener::ImplicitTls, &config.listen.imaps)]
-    {
-        for address in addresses {
-            let socket = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-            println!("{kind} {}", socket.local_addr()?);
-            listeners.spawn(accept(socket, listener, shared.clone()));
-        }
-    }
-    for address in &config.listen.lmtp {
-        match address.strip_prefix("unix:") {
-            Some(path) => {
-                // What a server that was killed has left behind takes the name of the one to come.
-                let _ = std::fs::remove_file(path);
-                let socket = UnixListener::bind(path).with_context(|| format!("cannot listen on {path}"))?;
-                println!("lmtp unix:{path}");
-                listeners.spawn(accept_unix(socket, delivery.clone(), shared.stopping.clone()));
-            }
-            None => {
-                let socket = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-                println!("lmtp {}", socket.local_addr()?);
-                listeners.spawn(accept_lmtp(socket, delivery.clone(), shared.stopping.clone()));
-            }
-        }
-    }
+    let listening = servers.listen(&config, &mut listeners).await?;
+    listeners.spawn(upkeep::run(Arc::downgrade(&service), RETENTION, servers.stopping.clone()));
     println!("ready");
     std::io::stdout().flush()?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    welcome(&listening);
+    signals.next().await;
     tracing::info!("stopping");
     stop.send_replace(true);
-    // Each listener ends with its last session.
-    let _ = tokio::time::timeout(DRAIN, listeners.join_all()).await;
-    drop((shared, delivery));
+    tokio::select! {
+        // Each listener ends with its last connection.
+        drained = tokio::time::timeout(DRAIN, listeners.join_all()) => {
+            if drained.is_err() {
+                tracing::warn!("some connections did not end in time");
+            }
+        }
+        () = signals.next() => tracing::warn!("told to stop again: connections are cut"),
+    }
+    drop(servers);
     node::stop(service).await
 }
 
-async fn accept(socket: TcpListener, listener: Listener, shared: Arc<Shared>) {
-    let mut sessions = JoinSet::new();
-    let mut stopping = shared.stopping.clone();
-    loop {
-        tokio::select! {
-            accepted = socket.accept() => match accepted {
-                Ok((stream, _)) => {
-                    sessions.spawn(paquebot_session::serve(stream, listener, shared.clone()));
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            },
-            Some(_) = sessions.join_next(), if !sessions.is_empty() => {}
-            () = stopped(&mut stopping) => break,
-        }
-    }
-    sessions.join_all().await;
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
 }
 
-async fn accept_lmtp(socket: TcpListener, shared: Arc<paquebot_delivery::Shared>, mut stopping: watch::Receiver<bool>) {
-    let mut sessions = JoinSet::new();
-    loop {
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        let catch = |kind| signal(kind).context("cannot catch signals");
+        Ok(Self { terminate: catch(SignalKind::terminate())?, interrupt: catch(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
         tokio::select! {
-            accepted = socket.accept() => match accepted {
-                Ok((stream, address)) => {
-                    let _ = stream.set_nodelay(true);
-                    sessions.spawn(paquebot_delivery::serve(stream, Peer::Network(address), shared.clone()));
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            },
-            Some(_) = sessions.join_next(), if !sessions.is_empty() => {}
-            () = stopped(&mut stopping) => break,
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
     }
-    sessions.join_all().await;
 }
 
-async fn accept_unix(
-    socket: UnixListener,
-    shared: Arc<paquebot_delivery::Shared>,
-    mut stopping: watch::Receiver<bool>,
-) {
-    let mut sessions = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = socket.accept() => match accepted {
-                Ok((stream, _)) => {
-                    sessions.spawn(paquebot_delivery::serve(stream, Peer::Local, shared.clone()));
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            },
-            Some(_) = sessions.join_next(), if !sessions.is_empty() => {}
-            () = stopped(&mut stopping) => break,
+/// What serves connections.
+struct Servers {
+    sessions: Arc<Shared>,
+    delivery: Arc<paquebot_delivery::Shared>,
+    stopping: watch::Receiver<bool>,
+}
+
+impl Servers {
+    fn new(config: &Config, service: &Arc<Service>, stopping: watch::Receiver<bool>) -> anyhow::Result<Self> {
+        let mut sources: Vec<Arc<dyn CredentialSource>> = vec![Arc::new(node::StoredUsers(service.clone()))];
+        let mut recipients: Vec<Arc<dyn Recipients>> = vec![Arc::new(StoredUsers(service.clone()))];
+        if let Some(path) = &config.auth.passwd_file {
+            let source: Arc<dyn CredentialSource> = Arc::new(PasswdFile::open(path, Scheme::Plain)?);
+            sources.push(source.clone());
+            recipients.push(Arc::new(SourceUsers { service: service.clone(), source }));
         }
+        let secret = ServerSecret::from_bytes(node::secret(&config.data)?);
+        let authenticator = Authenticator::new(sources, secret, &AuthenticatorSettings::default())?;
+        let sessions = Arc::new(Shared {
+            service: service.clone(),
+            authenticator: Arc::new(authenticator),
+            throttle: Arc::new(Throttle::new(ThrottleSettings::default())),
+            limits: SessionLimits::new(SessionLimitSettings::default()),
+            tls: Some(tls::load(config)?),
+            config: paquebot_session::Config::default(),
+            stopping: stopping.clone(),
+            counters: Counters::default(),
+        });
+        let delivery = Arc::new(paquebot_delivery::Shared::new(
+            service.clone(),
+            Arc::new(FirstOf(recipients)),
+            paquebot_delivery::Config { host_name: tls::host_name(), ..Default::default() },
+            stopping.clone(),
+        ));
+        Ok(Self { sessions, delivery, stopping })
     }
-    sessions.join_all().await;
+
+    /// Listens on every address, prints a line for each, and starts to accept.
+    async fn listen(&self, config: &Config, listeners: &mut JoinSet<()>) -> anyhow::Result<Listening> {
+        let mut listening = Listening::default();
+        for (kind, listener, addresses, found) in [
+            ("imap", Listener::StartTls, &config.listen.imap, &mut listening.imap),
+            ("imaps", Listener::ImplicitTls, &config.listen.imaps, &mut listening.imaps),
+        ] {
+            for address in addresses {
+                let socket = Socket::bind(address).await?;
+                found.push(announce(kind, &socket)?);
+                let shared = self.sessions.clone();
+                let serve = move |accepted| imap(accepted, listener, shared.clone());
+                listeners.spawn(socket.accept(self.stopping.clone(), serve));
+            }
+        }
+        for address in &config.listen.lmtp {
+            let socket = Socket::bind(address).await?;
+            listening.lmtp.push(announce("lmtp", &socket)?);
+            let shared = self.delivery.clone();
+            listeners.spawn(socket.accept(self.stopping.clone(), move |accepted| lmtp(accepted, shared.clone())));
+        }
+        Ok(listening)
+    }
 }
 
-/// The guard of what `wait_for` gives must not be held over another await.
-async fn stopped(stopping: &mut watch::Receiver<bool>) {
-    let _ = stopping.wait_for(|stopping| *stopping).await;
+fn announce(kind: &str, socket: &Socket) -> anyhow::Result<String> {
+    let address = socket.address()?;
+    println!("{kind} {address}");
+    Ok(address)
+}
+
+async fn imap(accepted: Accepted, listener: Listener, shared: Arc<Shared>) {
+    match accepted {
+        Accepted::Tcp(stream, _) => paquebot_session::serve(stream, listener, shared).await,
+        Accepted::Unix(_) => tracing::warn!("IMAP is served over TCP only"),
+    }
+}
+
+async fn lmtp(accepted: Accepted, shared: Arc<paquebot_delivery::Shared>) {
+    match accepted {
+        Accepted::Tcp(stream, address) => paquebot_delivery::serve(stream, Peer::Network(address), shared).await,
+        Accepted::Unix(stream) => paquebot_delivery::serve(stream, Peer::Local, shared).await,
+    }
 }

@@ -1,8 +1,6 @@
 //! The server's certificate.
 
 use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,6 +9,7 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::config::Config;
+use crate::node;
 
 /// Reads the certificate that is configured, or the self-signed one in the data directory, which is made when there is none.
 pub fn load(config: &Config) -> anyhow::Result<paquebot_session::Tls> {
@@ -34,7 +33,6 @@ pub fn load(config: &Config) -> anyhow::Result<paquebot_session::Tls> {
     // Tickets cost every session memory, and clients of IMAP stay connected.
     tls.send_tls13_tickets = 0;
     tls.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
-    tls.alpn_protocols = vec![b"imap".to_vec()];
     Ok(paquebot_session::Tls::new(Arc::new(tls), &first))
 }
 
@@ -52,18 +50,7 @@ fn self_signed(data: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
     let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
     names.extend(Some(host_name()).filter(|host| host != "localhost"));
     let made = rcgen::generate_simple_self_signed(names).context("cannot make a self-signed certificate")?;
-    write(&key, 0o600, &made.signing_key.serialize_pem())?;
-    write(&certificate, 0o644, &made.cert.pem())?;
+    node::private_file(&key, made.signing_key.serialize_pem().as_bytes())?;
+    fs::write(&certificate, made.cert.pem()).with_context(|| format!("cannot write {}", certificate.display()))?;
     Ok((certificate, key))
-}
-
-fn write(path: &Path, mode: u32, text: &str) -> anyhow::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(mode).open(path);
-    let written = file.as_mut().map(|file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
-    match written {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(error).with_context(|| format!("cannot write {}", path.display())),
-        Err(error) => bail!("cannot write {}: {error}", path.display()),
-    }
 }

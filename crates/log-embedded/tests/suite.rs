@@ -9,7 +9,7 @@ use paquebot_store::{Options, Store};
 use paquebot_types::{Sequence, ShardId};
 
 fn open(dir: &std::path::Path) -> (Arc<Store>, EmbeddedLog) {
-    let (store, tail) = Store::open(Arc::new(RealFs::default()), dir, Options::default()).unwrap();
+    let (store, tail) = Store::open(Arc::new(RealFs), dir, Options::default()).unwrap();
     let store = Arc::new(store);
     (store.clone(), EmbeddedLog::open(store, tail).unwrap())
 }
@@ -32,7 +32,7 @@ async fn records_are_there_when_the_log_is_opened_again() {
         // The writing thread has the store until the log is gone and it sees so.
     }
     let (_store, log) = loop {
-        match Store::open(Arc::new(RealFs::default()), dir.path(), Options::default()) {
+        match Store::open(Arc::new(RealFs), dir.path(), Options::default()) {
             Ok((store, tail)) => {
                 let store = Arc::new(store);
                 break (store.clone(), EmbeddedLog::open(store, tail).unwrap());

@@ -11,7 +11,7 @@ use paquebot_store::{Options, Store};
 use paquebot_types::{Flags, InternalDate, MailboxName, SeqNum, Uid, UidSet};
 
 async fn start(dir: &Path) -> Arc<Service> {
-    let (store, tail) = Store::open(Arc::new(RealFs::default()), dir, Options::default()).unwrap();
+    let (store, tail) = Store::open(Arc::new(RealFs), dir, Options::default()).unwrap();
     let store = Arc::new(store);
     let log = Arc::new(EmbeddedLog::open(store.clone(), tail).unwrap());
     Service::start(store, log, "test", usual_mailboxes()).await.unwrap()

@@ -27,7 +27,7 @@ impl Day {
 }
 
 /// Reads the inside of a `date-time`'s quotes. A day of one digit may stand without its leading space.
-pub(crate) fn parse_date_time(text: &[u8]) -> Option<InternalDate> {
+pub fn parse_date_time(text: &[u8]) -> Option<InternalDate> {
     let text = text.strip_prefix(b" ").unwrap_or(text);
     let mut parts = text.split(|&byte| byte == b' ');
     let (date, time, zone) = (parts.next()?, parts.next()?, parts.next()?);

@@ -30,7 +30,7 @@ mod tag;
 mod utf7;
 
 pub use command::{Command, ListKind, ParseContext, StatusItem, Tagged, parse};
-pub use date::Day;
+pub use date::{Day, parse_date_time};
 pub use error::{Fault, SyntaxError};
 pub use frame::{AppendStart, Event, FatalError, FrameError, Framer, LITERAL_SIZE_MAX, Limits};
 pub use list_pattern::ListPattern;

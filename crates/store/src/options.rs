@@ -28,7 +28,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            cache_bytes: 8 << 20,
+            cache_bytes: 16 << 20,
             pack_bytes: 256 << 20,
             reserve_step_bytes: 16 << 20,
             index_headroom_bytes: 48 << 20,

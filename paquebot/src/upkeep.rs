@@ -1,0 +1,69 @@
+//! What a server does while nobody asks for anything: making the index durable, and giving back the space of expunged mail.
+
+use std::sync::{Arc, Weak};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use paquebot_mailbox::Service;
+use paquebot_store::{Budget, Reclaimed, Store};
+use paquebot_types::ShardId;
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::listen::stopped;
+
+/// How often the index is made durable, so that a start after a crash has little to apply again.
+const CHECKPOINT: Duration = Duration::from_secs(30);
+/// Checkpoints between two rounds of giving space back: an hour.
+const ROUND: u32 = 120;
+
+/// Keeps the store in order until the server stops. `retention` is how long expunged mail can come back.
+pub async fn run(service: Weak<Service>, retention: Duration, mut stopping: watch::Receiver<bool>) {
+    let mut ticks = interval(CHECKPOINT);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    for tick in 0u32.. {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = stopped(&mut stopping) => return,
+        }
+        let Some(service) = service.upgrade() else { return };
+        if tick % ROUND == 1 {
+            give_back(&service, retention).await;
+        }
+        blocking(service.store(), |store| store.checkpoint().map_err(|error| error.to_string())).await;
+    }
+}
+
+async fn give_back(service: &Arc<Service>, retention: Duration) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let before_ms = u64::try_from(now.saturating_sub(retention).as_millis()).unwrap_or(u64::MAX);
+    match service.upkeep(ShardId::FIRST, before_ms).await {
+        Ok(done) if done.collected > 0 => tracing::info!(?done, "expunged mail was forgotten"),
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "expunged mail cannot be forgotten now"),
+    }
+    // A little at a time: who delivers meanwhile waits for the copying.
+    while let Some(reclaimed) =
+        blocking(service.store(), |store| store.reclaim(&Budget::default()).map_err(|error| error.to_string())).await
+    {
+        if reclaimed == Reclaimed::default() {
+            break;
+        }
+        tracing::info!(?reclaimed, "space was given back");
+    }
+}
+
+/// Runs on a thread that may wait for the disk; `None`, logged, when it fails.
+async fn blocking<T: Send + 'static>(
+    store: &Arc<Store>,
+    work: impl FnOnce(&Store) -> Result<T, String> + Send + 'static,
+) -> Option<T> {
+    let store = store.clone();
+    match tokio::task::spawn_blocking(move || work(&store)).await {
+        Ok(Ok(done)) => Some(done),
+        Ok(Err(error)) => {
+            tracing::warn!(error, "the store cannot be kept in order now");
+            None
+        }
+        Err(_) => None,
+    }
+}
