@@ -148,3 +148,31 @@ async fn a_large_header_is_picked_from_as_a_small_one_is() {
         assert!(fetch.untagged[0].ends_with(&expected), "{fields}");
     }
 }
+
+#[tokio::test]
+async fn messages_of_very_many_or_very_deep_parts_are_served() {
+    let server = Server::start().await;
+    let mut client = server.select().await;
+    let wide = format!(
+        "Content-Type: multipart/mixed; boundary=b\r\n\r\n{}--b--\r\n",
+        "--b\r\nContent-Type: text/plain\r\n\r\npart\r\n".repeat(12_000)
+    );
+    let deep = format!("{}innermost", "Content-Type: message/rfc822\r\n\r\n".repeat(3_000));
+    let nested: String = (0..1_000)
+        .map(|number| format!("Content-Type: multipart/mixed; boundary=b{number}\r\n\r\n--b{number}\r\n"))
+        .collect();
+    for message in [wide, deep, nested] {
+        client.append("INBOX", &message).await;
+        let fetch = client.ok("FETCH * (BODY.PEEK[] BODYSTRUCTURE BODY ENVELOPE PREVIEW)").await;
+        let whole = format!("(BODY[] {{{}}}\r\n{message} BODYSTRUCTURE (", message.len());
+        assert!(fetch.untagged.len() == 1 && fetch.has_any(&whole), "{}", message.len());
+        let structure = fetch.untagged[0].split_once(" BODYSTRUCTURE ").unwrap().1;
+        // The last one closes the FETCH.
+        assert_eq!(structure.matches('(').count() + 1, structure.matches(')').count());
+        let path = vec!["1"; 128].join(".");
+        assert!(client.ok(&format!("FETCH * (BODY.PEEK[{path}])")).await.untagged[0].ends_with(" NIL)"));
+        assert_eq!(client.ok("SEARCH * TEXT \"not in it\"").await.untagged, ["* SEARCH"]);
+    }
+    let fetch = client.ok("FETCH 1 (BODY.PEEK[9000] BODY.PEEK[12001] BINARY.SIZE[1])").await;
+    assert_eq!(fetch.untagged, ["* 1 FETCH (BODY[9000] {4}\r\npart BODY[12001] NIL BINARY.SIZE[1] 4)"]);
+}
