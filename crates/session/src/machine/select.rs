@@ -46,7 +46,7 @@ pub(crate) async fn select(session: &mut Session, tag: &Tag, command: Select) ->
         Err(error) => return session.failed(tag, &error),
     };
     session.enter(name, live, command.access);
-    write_mailbox(session)?;
+    write_mailbox(session);
     if let Some(qresync) = &command.qresync {
         match resynchronize(session, qresync) {
             Ok(changed) => tell_changed(session, &changed).await?,
@@ -100,10 +100,10 @@ impl Session {
 }
 
 /// What a client is told of a mailbox that it selects.
-fn write_mailbox(session: &mut Session) -> Flow {
+fn write_mailbox(session: &mut Session) {
     let (modes, mode) = (session.modes, session.mode());
     let entry = list::entry_of(session, &session.selected().name.clone());
-    let State::Selected(_, selected) = &session.state else { return Ok(()) };
+    let State::Selected(_, selected) = &session.state else { return };
     let (snapshot, view) = (selected.view.snapshot(), &selected.view);
     let mut write = session.conn.writer(mode);
     write_flags(&mut write, selected);
@@ -130,7 +130,6 @@ fn write_mailbox(session: &mut Session) -> Flow {
         };
         write.list(ListKind::List, &entry);
     }
-    Ok(())
 }
 
 fn first_unseen(view: &View) -> Option<SeqNum> {

@@ -9,6 +9,7 @@ mod idle;
 mod limits;
 mod login;
 mod mailboxes;
+mod random;
 mod scram;
 mod searching;
 mod selected;
