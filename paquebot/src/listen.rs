@@ -1,7 +1,8 @@
 //! Sockets that listen, and what they accept.
 
+use std::fs::Permissions;
 use std::future::Future;
-use std::os::unix::fs::FileTypeExt as _;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -37,7 +38,10 @@ impl Socket {
         if is_socket && UnixStream::connect(path).await.is_err() {
             std::fs::remove_file(path).with_context(failed)?;
         }
-        Ok(Self::Unix(UnixListener::bind(path).with_context(failed)?, path.into()))
+        let listener = UnixListener::bind(path).with_context(failed)?;
+        // Whoever delivers runs as another user, Postfix's say; who may is told by the folder's permissions, as a port on loopback has none.
+        std::fs::set_permissions(path, Permissions::from_mode(0o666)).with_context(failed)?;
+        Ok(Self::Unix(listener, path.into()))
     }
 
     /// The address as it is printed, with the port that the system chose for `:0`.

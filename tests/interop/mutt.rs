@@ -62,7 +62,10 @@ fn session(security: Security) -> Result<()> {
     // Whole messages come out as they are.
     let out = stage.folder("piped")?;
     let file = out.join("message");
-    mutt.press("Projects/Paquebot", &format!("<search>~s sketch<enter><pipe-message>cat > {}<enter><exit>", file.display()))?;
+    mutt.press(
+        "Projects/Paquebot",
+        &format!("<search>~s sketch<enter><pipe-message>cat > {}<enter><exit>", file.display()),
+    )?;
     let piped = sha256_hex(&with_crlf(&std::fs::read(&file).context("mutt piped nothing")?));
     ensure!(piped == stage.sample("projects-paquebot/006.eml")?.sha256, "the piped message is another");
 
@@ -80,7 +83,10 @@ fn session(security: Security) -> Result<()> {
     ensure!(search(&mut client, "INBOX", "FLAGGED SUBJECT Sankthans")?.len() == 1, "the flag did not arrive");
 
     // Save moves; a name in Japanese is opened, and one with an ampersand is saved to (a bare space would ask for the next mailbox).
-    mutt.press("日本語", "<search>~b 味噌<enter><save-message>=Reisen<quote-char> &<quote-char> Fotos<enter><sync-mailbox><exit>")?;
+    mutt.press(
+        "日本語",
+        "<search>~b 味噌<enter><save-message>=Reisen<quote-char> &<quote-char> Fotos<enter><sync-mailbox><exit>",
+    )?;
     let recipe = &stage.sample("nihongo/006.eml")?.sha256;
     ensure!(hashes(&mut client, "Reisen & Fotos")?.last() == Some(recipe), "the recipe was not saved");
     ensure!(!hashes(&mut client, "日本語")?.contains(recipe), "the recipe is still where it was");

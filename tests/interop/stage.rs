@@ -86,6 +86,11 @@ impl Stage {
         self.server.client("alice")
     }
 
+    /// Where the sample lies.
+    pub fn samples_path(&self, sample: &SampleMessage) -> PathBuf {
+        samples::folder().join(&sample.file)
+    }
+
     pub fn sample(&self, file: &str) -> Result<&SampleMessage> {
         let path = Path::new("mail").join(file);
         self.samples.messages.iter().find(|message| message.file == path).with_context(|| format!("no sample {file}"))
@@ -113,7 +118,7 @@ pub fn search(client: &mut Client, mailbox: &str, what: &str) -> Result<Vec<u32>
     let line =
         answer.untagged.iter().find(|response| response.starts_with("* SEARCH")).context("no SEARCH in the answer")?;
     let numbers = String::from_utf8_lossy(line.bytes()).into_owned();
-    numbers.split(' ').skip(2).map(|number| number.parse().with_context(|| format!("{numbers}"))).collect()
+    numbers.split(' ').skip(2).map(|number| number.parse().with_context(|| numbers.clone())).collect()
 }
 
 /// A text as a client that stores LF has it, with the CRLF that it came with.
