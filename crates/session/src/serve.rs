@@ -9,7 +9,6 @@ use paquebot_protocol::response::{Code, Mode};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 use tracing::{Instrument, field};
 
 use crate::capability;
@@ -54,7 +53,7 @@ async fn run(socket: TcpStream, listener: Listener, shared: Arc<Shared>, peer: O
     let stream = match listener {
         Listener::StartTls => Stream::plain(socket),
         Listener::ImplicitTls => match Box::pin(accept_tls(&shared, socket, deadline)).await {
-            Some(stream) => Stream::tls(stream),
+            Some(stream) => stream,
             None => return,
         },
     };
@@ -65,10 +64,11 @@ async fn run(socket: TcpStream, listener: Listener, shared: Arc<Shared>, peer: O
 }
 
 /// The handshake; `None`, logged, if there is none in time.
-pub(crate) async fn accept_tls(shared: &Shared, socket: TcpStream, deadline: Instant) -> Option<TlsStream<TcpStream>> {
-    let acceptor = TlsAcceptor::from(shared.tls.as_ref()?.config.clone());
+pub(crate) async fn accept_tls(shared: &Shared, socket: TcpStream, deadline: Instant) -> Option<Stream> {
+    let identity = shared.tls.as_ref()?.identity();
+    let acceptor = TlsAcceptor::from(identity.config);
     match timeout_at(deadline, acceptor.accept(socket)).await {
-        Ok(Ok(stream)) => Some(stream),
+        Ok(Ok(stream)) => Some(Stream::tls(stream, identity.end_point)),
         Ok(Err(error)) => {
             tracing::debug!(%error, "no TLS handshake");
             None

@@ -1,6 +1,6 @@
 //! What all sessions of a server have in common.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use paquebot_auth::{Authenticator, SessionLimits, Throttle, tls_server_end_point};
@@ -23,18 +23,37 @@ pub struct Shared {
     pub counters: Counters,
 }
 
-/// The server's side of TLS.
+/// The server's side of TLS. A clone is the same.
 #[derive(Clone)]
-pub struct Tls {
+pub struct Tls(Arc<RwLock<Identity>>);
+
+/// What handshakes are made with, and what SCRAM binds to on the connections that come of them.
+#[derive(Clone)]
+pub(crate) struct Identity {
     pub(crate) config: Arc<rustls::ServerConfig>,
-    pub(crate) end_point: Option<Vec<u8>>,
+    pub(crate) end_point: Option<Arc<[u8]>>,
 }
 
 impl Tls {
     /// `certificate` is the server's own in DER: SCRAM binds to it. `config` should send no tickets: each costs a session memory and
     /// clients of IMAP rarely come back by one.
     pub fn new(config: Arc<rustls::ServerConfig>, certificate: &[u8]) -> Self {
-        Self { config, end_point: tls_server_end_point(certificate) }
+        Self(Arc::new(RwLock::new(Identity::new(config, certificate))))
+    }
+
+    /// Takes another certificate for the handshakes to come, as [`Self::new`] does. Connections that there are keep theirs.
+    pub fn replace(&self, config: Arc<rustls::ServerConfig>, certificate: &[u8]) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Identity::new(config, certificate);
+    }
+
+    pub(crate) fn identity(&self) -> Identity {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Identity {
+    fn new(config: Arc<rustls::ServerConfig>, certificate: &[u8]) -> Self {
+        Self { config, end_point: tls_server_end_point(certificate).map(Arc::from) }
     }
 }
 

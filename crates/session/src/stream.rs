@@ -3,6 +3,7 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
@@ -20,6 +21,7 @@ const READ_BYTES: usize = 16 << 10;
 pub(crate) struct Stream {
     transport: Transport,
     deflate: Option<Box<Deflate>>,
+    end_point: Option<Arc<[u8]>>,
 }
 
 enum Transport {
@@ -31,11 +33,17 @@ enum Transport {
 
 impl Stream {
     pub(crate) fn plain(socket: TcpStream) -> Self {
-        Self { transport: Transport::Plain(socket), deflate: None }
+        Self { transport: Transport::Plain(socket), deflate: None, end_point: None }
     }
 
-    pub(crate) fn tls(stream: TlsStream<TcpStream>) -> Self {
-        Self { transport: Transport::Tls(Box::new(stream)), deflate: None }
+    /// `end_point` is what SCRAM binds to: that of the certificate which the handshake was made with.
+    pub(crate) fn tls(stream: TlsStream<TcpStream>, end_point: Option<Arc<[u8]>>) -> Self {
+        Self { transport: Transport::Tls(Box::new(stream)), deflate: None, end_point }
+    }
+
+    /// `tls-server-end-point` (RFC 5929, 4), if the connection is under TLS.
+    pub(crate) fn end_point(&self) -> Option<&[u8]> {
+        self.end_point.as_deref()
     }
 
     /// The TLS connection, if there is one.

@@ -74,10 +74,9 @@ impl Session {
     /// What a SASL exchange can be bound to: the TLS connection under it.
     pub(crate) fn channel_bindings(&self) -> ChannelBindings {
         let Some(connection) = self.conn.stream.tls_connection() else { return ChannelBindings::default() };
-        let tls = self.shared.tls.as_ref();
         ChannelBindings {
             tls_exporter: exported(connection),
-            tls_server_end_point: tls.and_then(|tls| tls.end_point.clone()),
+            tls_server_end_point: self.conn.stream.end_point().map(<[u8]>::to_vec),
         }
     }
 }

@@ -5,7 +5,6 @@ use paquebot_protocol::{Framer, Tag};
 use crate::serve::accept_tls;
 use crate::session::Session;
 use crate::state::{End, Flow, Modes};
-use crate::stream::Stream;
 
 /// Answers STARTTLS and puts the connection under TLS.
 ///
@@ -26,7 +25,7 @@ pub(crate) async fn starttls(session: &mut Session, tag: &Tag) -> Flow {
     let Some(socket) = session.conn.stream.take_plain() else { return Err(End::Left) };
     match accept_tls(&session.shared, socket, session.login_deadline).await {
         Some(stream) => {
-            session.conn.stream = Stream::tls(stream);
+            session.conn.stream = stream;
             Ok(())
         }
         None => Err(End::Left),
