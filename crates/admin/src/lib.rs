@@ -1,1 +1,15 @@
-//! HTTP: metrics, health.
+//! What operators ask of a server: commands over a socket, metrics and health over HTTP.
+//!
+//! Only one process may have a data directory open, so a command that comes while the server runs is sent to it over a socket in that
+//! directory ([`control`]); otherwise the same [`Request`] is carried out by the process that has it ([`execute`]). The crate knows no protocol
+//! of mail and no engine of the log.
+
+pub mod control;
+pub mod http;
+
+mod execute;
+mod recover;
+mod request;
+
+pub use execute::execute;
+pub use request::{Answer, Checked, Progress, Recoverable, Request, User};

@@ -1,0 +1,131 @@
+//! Carrying a command out.
+
+use std::sync::Arc;
+
+use paquebot_mailbox::{ChangeError, Service};
+use paquebot_model::{Blob, Rows, check_accounts, key};
+use paquebot_store::{Checker, ReadRows, ReadTxn};
+use paquebot_types::{AccountId, BlobHash, BlobId, MailboxName, ShardId};
+use tokio::sync::mpsc;
+
+use crate::recover;
+use crate::request::{Answer, Checked, Progress, Request, User};
+
+/// Carries a command out; `progress` hears how far a long one is. An error is for the operator: what, where, and what to do.
+pub async fn execute(
+    service: &Arc<Service>,
+    request: Request,
+    progress: mpsc::Sender<Progress>,
+) -> Result<Answer, String> {
+    match request {
+        Request::UserAdd { name, credentials } => {
+            let added = service.add_login(&name, Some(credentials)).await;
+            added.map(|_| Answer::Done).map_err(|error| told(&name, &error))
+        }
+        Request::UserList => users(service).await,
+        Request::UserPasswd { name, credentials } => {
+            let changed = service.set_credentials(&name, credentials).await;
+            changed.map(|()| Answer::Done).map_err(|error| told(&name, &error))
+        }
+        Request::UserRemove { name } => {
+            let removed = service.remove_login(&name).await;
+            removed.map(|()| Answer::Done).map_err(|error| told(&name, &error))
+        }
+        Request::Check => {
+            let store = service.store().clone();
+            blocking(move || {
+                let rows = store.read().map_err(|error| error.to_string())?;
+                let report = store
+                    .check(&mut Proof { progress, rows })
+                    .map_err(|error| format!("the check did not end: {error}"))?;
+                let problems = report.problems.iter().map(ToString::to_string).collect();
+                let (packs, records, bodies, bytes) = (report.packs, report.records, report.bodies, report.bytes);
+                Ok(Answer::Checked(Checked { packs, records, bodies, bytes, problems }))
+            })
+            .await
+        }
+        Request::Backup { directory } => {
+            let store = service.store().clone();
+            blocking(move || {
+                let mut tell = |done, total| drop(progress.try_send(Progress { done, total }));
+                let copied = store.backup(&directory, &mut tell);
+                let copied = copied.map_err(|error| format!("cannot back up to {}: {error}", directory.display()))?;
+                Ok(Answer::BackedUp { packs: copied.packs, bytes: copied.bytes })
+            })
+            .await
+        }
+        Request::Recoverable { user } => {
+            let account = account(service, &user).await?;
+            let mailboxes = blocking(move || recover::list(&account)).await?;
+            Ok(Answer::Recoverable { mailboxes })
+        }
+        Request::Undelete { user, mailbox, since_ms } => {
+            let account = account(service, &user).await?;
+            let name = mailbox.map(|name| MailboxName::new(&name).map_err(|error| error.to_string())).transpose()?;
+            recover::undelete(&account, name.as_ref(), since_ms).await
+        }
+        Request::Status => {
+            let users = service.logins().map_err(|error| error.to_string())?.len() as u64;
+            let store = service.store().uuid().iter().map(|byte| format!("{byte:02x}")).collect();
+            Ok(Answer::Status { version: env!("CARGO_PKG_VERSION").into(), store, users, failure: service.failure() })
+        }
+    }
+}
+
+fn told(name: &str, error: &ChangeError) -> String {
+    format!("{name}: {error}")
+}
+
+async fn account(service: &Arc<Service>, user: &str) -> Result<paquebot_mailbox::Account, String> {
+    let account = service.account(user).await.map_err(|error| told(user, &error))?;
+    account.ok_or_else(|| format!("{user}: there is no such user; `paquebot user list` names all"))
+}
+
+/// On a thread that may wait for the disk.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, String> + Send + 'static) -> Result<T, String> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(error.to_string()))
+}
+
+async fn users(service: &Arc<Service>) -> Result<Answer, String> {
+    let service = service.clone();
+    blocking(move || {
+        let mut users = Vec::new();
+        for login in service.logins().map_err(|error| error.to_string())? {
+            let (messages, bytes) = recover::totals(&service, login.shard, login.account)?;
+            users.push(User { name: login.name, has_password: login.credentials.is_some(), messages, bytes });
+        }
+        Ok(Answer::Users { users })
+    })
+    .await
+}
+
+/// Proves what the store does not know of: the model's invariants, and that each body is the one that its row names.
+struct Proof {
+    progress: mpsc::Sender<Progress>,
+    rows: ReadTxn,
+}
+
+impl Checker for Proof {
+    fn progress(&mut self, done: u64, total: u64) {
+        // Whoever does not listen does not hold the check up.
+        let _ = self.progress.try_send(Progress { done, total });
+    }
+
+    fn rows(&mut self, shard: ShardId, rows: &ReadRows) -> Vec<String> {
+        if shard == ShardId::SYSTEM {
+            return Vec::new();
+        }
+        match check_accounts(rows) {
+            Ok(breaches) => breaches.iter().map(ToString::to_string).collect(),
+            Err(error) => vec![error.to_string()],
+        }
+    }
+
+    fn body(&mut self, shard: ShardId, account: AccountId, blob: BlobId, hash: BlobHash, len: u64) -> Option<String> {
+        let rows = self.rows.rows(shard);
+        // A body whose row is gone was collected after the check began.
+        let row = rows.get(&key::blob(account, blob)).ok().flatten()?;
+        let is_the_one = Blob::decode(&row).is_some_and(|row| row.hash == hash && u64::from(row.size) == len);
+        (!is_the_one).then(|| format!("account {account}: body {blob} is not the one that its row names"))
+    }
+}
