@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 /// An IMAP server that replicates: one binary for one machine or many.
+///
+/// Commands about users and mail work while the server runs, and also when it does not. Exit codes: 0 done, 1 failed, 2 misused.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
 pub struct Arguments {
@@ -17,31 +19,86 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serves mail until SIGTERM.
+    /// Serves mail until SIGTERM or SIGINT.
+    ///
+    /// Prints a line for each address once it accepts connections, then `ready`. Logs go to standard error.
     Serve,
     /// Serves sample mail of an account `demo` with password `demo`, to try a mail client with.
     Demo(Demo),
-    /// Measures an IMAP or LMTP server, this or another.
-    Bench(Box<paquebot_bench::Options>),
     /// Adds, lists, changes and removes users.
     #[command(subcommand)]
     User(User),
+    /// Brings back expunged messages and deleted mailboxes, for as long as they are kept.
+    Undelete(Undelete),
+    /// Proves every checksum, hash, counter and invariant of the store.
+    Check(Output),
+    /// Copies the store, consistently, to a directory that opens as a data directory.
+    Backup {
+        /// Where to; it must be empty or not there.
+        directory: PathBuf,
+    },
+    /// Says whether a directory can hold mail: its file system's type, and the operations that must be atomic there, tried.
+    Doctor { directory: PathBuf },
+    /// Says how the server is.
+    Status(Output),
+    /// Measures an IMAP or LMTP server, this or another.
+    Bench(Box<paquebot_bench::Options>),
 }
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Args)]
 pub struct Demo {
     /// Where the demo's mail is kept; without it in a temporary directory, which is removed at the end.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+pub struct Output {
+    /// Writes one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum User {
-    /// Adds a user; the password is read from standard input.
-    Add {
-        name: String,
-        /// Reads the password from standard input, without a prompt: its first line.
-        #[arg(long)]
-        password_stdin: bool,
+    /// Adds a user; asks for the password.
+    Add(NewPassword),
+    /// Lists the users with how much mail they have.
+    List(Output),
+    /// Changes a user's password.
+    Passwd(NewPassword),
+    /// Removes a user. The mail stays, and is there again when the user is added again.
+    Remove { name: String },
+    /// Adds the users of a Dovecot passwd-file, their password hashes as they are.
+    Import {
+        file: PathBuf,
+        /// The scheme of passwords that name none.
+        #[arg(long, value_name = "SCHEME", default_value = "CRYPT")]
+        scheme: String,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct NewPassword {
+    pub name: String,
+    /// Reads the password from standard input, its first line. So it is also when standard input is no terminal.
+    #[arg(long)]
+    pub password_stdin: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Undelete {
+    #[arg(long, value_name = "NAME")]
+    pub user: String,
+    /// One mailbox; without it all.
+    #[arg(long, value_name = "NAME")]
+    pub mailbox: Option<String>,
+    /// Only what went at or after this time: 2026-11-24 or 2026-11-24T18:30:00Z.
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Lists what can come back, and changes nothing.
+    #[arg(long)]
+    pub list: bool,
+    #[command(flatten)]
+    pub output: Output,
 }

@@ -12,8 +12,8 @@ use paquebot_types::{Flag, Flags, InternalDate, Keyword, MailboxName, SpecialUse
 use serde::Deserialize;
 
 use crate::cli;
-use crate::config::Config;
 use crate::serve::{self, Listening};
+use paquebot_config::{Config, ListenAddress};
 
 /// The project's own samples: see `samples/README.md`.
 static SAMPLES: Dir = include_dir!("$CARGO_MANIFEST_DIR/../samples");
@@ -65,13 +65,11 @@ pub async fn demo(mut config: Config, options: cli::Demo) -> anyhow::Result<()> 
 }
 
 /// The address if nobody listens there, and otherwise one with a port that is free.
-fn free_or_any(address: &str) -> String {
-    match std::net::TcpListener::bind(address) {
-        Ok(_) => address.to_owned(),
-        Err(_) => match address.rsplit_once(':') {
-            Some((host, _)) => format!("{host}:0"),
-            None => address.to_owned(),
-        },
+fn free_or_any(address: &ListenAddress) -> ListenAddress {
+    let ListenAddress::Tcp(text) = address else { return address.clone() };
+    match (std::net::TcpListener::bind(text), text.rsplit_once(':')) {
+        (Err(_), Some((host, _))) => ListenAddress::Tcp(format!("{host}:0")),
+        _ => address.clone(),
     }
 }
 

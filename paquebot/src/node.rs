@@ -10,14 +10,14 @@ use anyhow::Context as _;
 use paquebot_auth::{Access, CredentialSource, Credentials, Found, SourceError, UserName};
 use paquebot_log_embedded::EmbeddedLog;
 use paquebot_mailbox::{Service, usual_mailboxes};
+use paquebot_store::Store;
 use paquebot_store::fs::RealFs;
-use paquebot_store::{Options, Store};
 
-use crate::config::Config;
+use paquebot_config::Config;
 
 /// Opens the data directory and starts the service on it.
 pub async fn start(config: &Config) -> anyhow::Result<Arc<Service>> {
-    let (store, tail) = Store::open(Arc::new(RealFs), &config.data, Options::default())?;
+    let (store, tail) = Store::open(Arc::new(RealFs), &config.data, config.store_options())?;
     if let Some(torn) = &tail.torn {
         tracing::warn!(
             ?torn,

@@ -2,35 +2,29 @@
 
 use std::io::Write as _;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
-use paquebot_auth::{
-    Authenticator, AuthenticatorSettings, CredentialSource, PasswdFile, Scheme, ServerSecret, SessionLimitSettings,
-    SessionLimits, Throttle, ThrottleSettings,
-};
+use paquebot_admin::control;
+use paquebot_admin::http::{self, Source};
+use paquebot_auth::{Authenticator, CredentialSource, PasswdFile, ServerSecret, SessionLimits, Throttle};
+use paquebot_config::{Config, ListenAddress};
 use paquebot_delivery::{FirstOf, Peer, Recipients, SourceUsers, StoredUsers};
 use paquebot_mailbox::Service;
 use paquebot_session::{Counters, Listener, Shared};
+use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::config::Config;
 use crate::listen::{Accepted, Socket};
-use crate::{node, tls, upkeep};
-
-/// How long sessions may take to end once the server stops.
-const DRAIN: Duration = Duration::from_secs(10);
-/// How long expunged mail can come back.
-const RETENTION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+use crate::metrics::Metrics;
+use crate::{node, privileges, tls, upkeep};
 
 /// Where a server listens, as it printed it.
 #[derive(Debug, Default)]
 pub struct Listening {
     pub imap: Vec<String>,
     pub imaps: Vec<String>,
-    pub lmtp: Vec<String>,
 }
 
 /// Serves until SIGTERM or SIGINT.
@@ -45,48 +39,112 @@ pub async fn serve_with(
     welcome: impl FnOnce(&Listening),
 ) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
+    privileges::raise_open_files();
+    // Ports below 1024 and a certificate's key are root's: they are taken while it is.
+    let sockets = Sockets::bind(&config).await?;
+    let certificate = tls::configured(&config)?;
+    privileges::drop_root(&config)?;
     let service = node::start(&config).await?;
+    let tls = match certificate {
+        Some(certificate) => certificate,
+        None => tls::self_signed(&config)?,
+    };
     prepare(service.clone()).await?;
     let (stop, stopping) = watch::channel(false);
-    let servers = Servers::new(&config, &service, stopping)?;
-    let mut listeners = JoinSet::new();
-    let listening = servers.listen(&config, &mut listeners).await?;
-    listeners.spawn(upkeep::run(Arc::downgrade(&service), RETENTION, servers.stopping.clone()));
+    let servers = Servers::new(&config, &service, tls, stopping)?;
+    let mut tasks = JoinSet::new();
+    let listening = servers.accept(sockets, &mut tasks)?;
+    servers.accept_commands(&config, &service, &mut tasks)?;
+    tasks.spawn(upkeep::run(Arc::downgrade(&service), config.clone(), servers.stopping.clone()));
     println!("ready");
     std::io::stdout().flush()?;
+    notify(NotifyState::Ready);
     welcome(&listening);
-    signals.next().await;
+    while signals.next().await == Told::Reload {
+        match tls::configured(&config) {
+            Ok(Some(new)) => {
+                tls::replace(&servers.sessions, new);
+                tracing::info!("the certificate was read again");
+            }
+            Ok(None) => tracing::info!("there is nothing to read again: the certificate is the self-signed one"),
+            Err(error) => tracing::error!(error = format!("{error:#}"), "the old certificate stays"),
+        }
+    }
     tracing::info!("stopping");
+    notify(NotifyState::Stopping);
     stop.send_replace(true);
     tokio::select! {
-        // Each listener ends with its last connection.
-        drained = tokio::time::timeout(DRAIN, listeners.join_all()) => {
+        // Each socket ends with its last connection.
+        drained = tokio::time::timeout(config.limits.stop_time, tasks.join_all()) => {
             if drained.is_err() {
                 tracing::warn!("some connections did not end in time");
             }
         }
-        () = signals.next() => tracing::warn!("told to stop again: connections are cut"),
+        () = signals.stop_again() => tracing::warn!("told to stop again: connections are cut"),
     }
     drop(servers);
     node::stop(service).await
 }
 
+/// Tells systemd, where it wants to be told.
+fn notify(state: NotifyState) {
+    if let Err(error) = sd_notify::notify(false, &[state]) {
+        tracing::debug!(%error, "systemd was not told");
+    }
+}
+
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hang_up: Signal,
+}
+
+#[derive(PartialEq, Eq)]
+enum Told {
+    Stop,
+    Reload,
 }
 
 impl Signals {
     fn new() -> anyhow::Result<Self> {
         let catch = |kind| signal(kind).context("cannot catch signals");
-        Ok(Self { terminate: catch(SignalKind::terminate())?, interrupt: catch(SignalKind::interrupt())? })
+        let (terminate, interrupt) = (catch(SignalKind::terminate())?, catch(SignalKind::interrupt())?);
+        Ok(Self { terminate, interrupt, hang_up: catch(SignalKind::hangup())? })
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Told {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => Told::Stop,
+            _ = self.interrupt.recv() => Told::Stop,
+            _ = self.hang_up.recv() => Told::Reload,
         }
+    }
+
+    async fn stop_again(&mut self) {
+        while self.next().await == Told::Reload {}
+    }
+}
+
+/// Everything that is listened on.
+struct Sockets {
+    imap: Vec<Socket>,
+    imaps: Vec<Socket>,
+    lmtp: Vec<Socket>,
+    admin: Vec<Socket>,
+}
+
+impl Sockets {
+    async fn bind(config: &Config) -> anyhow::Result<Self> {
+        async fn all(addresses: &[ListenAddress]) -> anyhow::Result<Vec<Socket>> {
+            let mut sockets = Vec::new();
+            for address in addresses {
+                sockets.push(Socket::bind(&address.to_string()).await?);
+            }
+            Ok(sockets)
+        }
+        let listen = &config.listen;
+        let (imap, imaps) = (all(&listen.imap).await?, all(&listen.imaps).await?);
+        Ok(Self { imap, imaps, lmtp: all(&listen.lmtp).await?, admin: all(&listen.admin).await? })
     }
 }
 
@@ -94,68 +152,87 @@ impl Signals {
 struct Servers {
     sessions: Arc<Shared>,
     delivery: Arc<paquebot_delivery::Shared>,
+    metrics: Arc<dyn Source>,
     stopping: watch::Receiver<bool>,
 }
 
 impl Servers {
-    fn new(config: &Config, service: &Arc<Service>, stopping: watch::Receiver<bool>) -> anyhow::Result<Self> {
+    fn new(
+        config: &Config,
+        service: &Arc<Service>,
+        tls: tls::Certificate,
+        stopping: watch::Receiver<bool>,
+    ) -> anyhow::Result<Self> {
         let mut sources: Vec<Arc<dyn CredentialSource>> = vec![Arc::new(node::StoredUsers(service.clone()))];
         let mut recipients: Vec<Arc<dyn Recipients>> = vec![Arc::new(StoredUsers(service.clone()))];
         if let Some(path) = &config.auth.passwd_file {
-            let source: Arc<dyn CredentialSource> = Arc::new(PasswdFile::open(path, Scheme::Plain)?);
+            let source: Arc<dyn CredentialSource> = Arc::new(PasswdFile::open(path, config.passwd_scheme())?);
             sources.push(source.clone());
             recipients.push(Arc::new(SourceUsers { service: service.clone(), source }));
         }
         let secret = ServerSecret::from_bytes(node::secret(&config.data)?);
-        let authenticator = Authenticator::new(sources, secret, &AuthenticatorSettings::default())?;
         let sessions = Arc::new(Shared {
             service: service.clone(),
-            authenticator: Arc::new(authenticator),
-            throttle: Arc::new(Throttle::new(ThrottleSettings::default())),
-            limits: SessionLimits::new(SessionLimitSettings::default()),
-            tls: Some(tls::load(config)?),
-            config: paquebot_session::Config::default(),
+            authenticator: Arc::new(Authenticator::new(sources, secret, &config.authenticator())?),
+            throttle: Arc::new(Throttle::new(config.throttle())),
+            limits: SessionLimits::new(config.session_limits()),
+            tls: Some(tls.into_session()),
+            config: config.session(),
             stopping: stopping.clone(),
             counters: Counters::default(),
         });
         let delivery = Arc::new(paquebot_delivery::Shared::new(
             service.clone(),
             Arc::new(FirstOf(recipients)),
-            paquebot_delivery::Config { host_name: tls::host_name(), ..Default::default() },
+            config.delivery(&tls::host_name()),
             stopping.clone(),
         ));
-        Ok(Self { sessions, delivery, stopping })
+        let metrics =
+            Arc::new(Metrics { service: service.clone(), sessions: sessions.clone(), delivery: delivery.clone() });
+        Ok(Self { sessions, delivery, metrics, stopping })
     }
 
-    /// Listens on every address, prints a line for each, and starts to accept.
-    async fn listen(&self, config: &Config, listeners: &mut JoinSet<()>) -> anyhow::Result<Listening> {
+    /// Begins to accept on every socket, and prints a line for each.
+    fn accept(&self, sockets: Sockets, tasks: &mut JoinSet<()>) -> anyhow::Result<Listening> {
         let mut listening = Listening::default();
-        for (kind, listener, addresses, found) in [
-            ("imap", Listener::StartTls, &config.listen.imap, &mut listening.imap),
-            ("imaps", Listener::ImplicitTls, &config.listen.imaps, &mut listening.imaps),
+        for (kind, listener, sockets, told) in [
+            ("imap", Listener::StartTls, sockets.imap, &mut listening.imap),
+            ("imaps", Listener::ImplicitTls, sockets.imaps, &mut listening.imaps),
         ] {
-            for address in addresses {
-                let socket = Socket::bind(address).await?;
-                found.push(announce(kind, &socket)?);
+            for socket in sockets {
+                let address = socket.address()?;
                 let shared = self.sessions.clone();
-                let serve = move |accepted| imap(accepted, listener, shared.clone());
-                listeners.spawn(socket.accept(self.stopping.clone(), serve));
+                tasks.spawn(
+                    socket.accept(self.stopping.clone(), move |accepted| imap(accepted, listener, shared.clone())),
+                );
+                println!("{kind} {address}");
+                told.push(address);
             }
         }
-        for address in &config.listen.lmtp {
-            let socket = Socket::bind(address).await?;
-            listening.lmtp.push(announce("lmtp", &socket)?);
+        for socket in sockets.lmtp {
+            let address = socket.address()?;
             let shared = self.delivery.clone();
-            listeners.spawn(socket.accept(self.stopping.clone(), move |accepted| lmtp(accepted, shared.clone())));
+            tasks.spawn(socket.accept(self.stopping.clone(), move |accepted| lmtp(accepted, shared.clone())));
+            println!("lmtp {address}");
+        }
+        for socket in sockets.admin {
+            let address = socket.address()?;
+            let source = self.metrics.clone();
+            tasks.spawn(socket.accept(self.stopping.clone(), move |accepted| admin(accepted, source.clone())));
+            println!("admin {address}");
         }
         Ok(listening)
     }
-}
 
-fn announce(kind: &str, socket: &Socket) -> anyhow::Result<String> {
-    let address = socket.address()?;
-    println!("{kind} {address}");
-    Ok(address)
+    /// Begins to take the commands of other `paquebot` processes.
+    fn accept_commands(&self, config: &Config, service: &Arc<Service>, tasks: &mut JoinSet<()>) -> anyhow::Result<()> {
+        let path = control::path(&config.data);
+        let listener = control::listen(&config.data).with_context(|| format!("cannot listen on {}", path.display()))?;
+        let service = Arc::downgrade(service);
+        let serve = move |accepted| command(accepted, service.clone());
+        tasks.spawn(Socket::Unix(listener, path).accept(self.stopping.clone(), serve));
+        Ok(())
+    }
 }
 
 async fn imap(accepted: Accepted, listener: Listener, shared: Arc<Shared>) {
@@ -169,5 +246,19 @@ async fn lmtp(accepted: Accepted, shared: Arc<paquebot_delivery::Shared>) {
     match accepted {
         Accepted::Tcp(stream, address) => paquebot_delivery::serve(stream, Peer::Network(address), shared).await,
         Accepted::Unix(stream) => paquebot_delivery::serve(stream, Peer::Local, shared).await,
+    }
+}
+
+async fn admin(accepted: Accepted, source: Arc<dyn Source>) {
+    match accepted {
+        Accepted::Tcp(stream, _) => http::serve(stream, source).await,
+        Accepted::Unix(stream) => http::serve(stream, source).await,
+    }
+}
+
+/// A connection of commands does not keep a server that stops.
+async fn command(accepted: Accepted, service: std::sync::Weak<Service>) {
+    if let (Accepted::Unix(stream), Some(service)) = (accepted, service.upgrade()) {
+        control::serve(stream, service).await;
     }
 }

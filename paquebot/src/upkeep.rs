@@ -3,8 +3,9 @@
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use paquebot_config::Config;
 use paquebot_mailbox::Service;
-use paquebot_store::{Budget, Reclaimed, Store};
+use paquebot_store::{Reclaimed, Store};
 use paquebot_types::ShardId;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
@@ -13,37 +14,39 @@ use crate::listen::stopped;
 
 /// How often the index is made durable, so that a start after a crash has little to apply again.
 const CHECKPOINT: Duration = Duration::from_secs(30);
-/// Checkpoints between two rounds of giving space back: an hour.
-const ROUND: u32 = 120;
 
-/// Keeps the store in order until the server stops. `retention` is how long expunged mail can come back.
-pub async fn run(service: Weak<Service>, retention: Duration, mut stopping: watch::Receiver<bool>) {
+/// Keeps the store in order until the server stops. The configuration says how long expunged mail can come back.
+pub async fn run(service: Weak<Service>, config: Config, mut stopping: watch::Receiver<bool>) {
     let mut ticks = interval(CHECKPOINT);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    for tick in 0u32.. {
+    let mut round = interval(config.store.upkeep_interval);
+    round.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
         tokio::select! {
             _ = ticks.tick() => {}
+            _ = round.tick() => {
+                let Some(service) = service.upgrade() else { return };
+                give_back(&service, &config).await;
+            }
             () = stopped(&mut stopping) => return,
         }
         let Some(service) = service.upgrade() else { return };
-        if tick % ROUND == 1 {
-            give_back(&service, retention).await;
-        }
         blocking(service.store(), |store| store.checkpoint().map_err(|error| error.to_string())).await;
     }
 }
 
-async fn give_back(service: &Arc<Service>, retention: Duration) {
+async fn give_back(service: &Arc<Service>, config: &Config) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let before_ms = u64::try_from(now.saturating_sub(retention).as_millis()).unwrap_or(u64::MAX);
+    let before_ms = u64::try_from(now.saturating_sub(config.store.retention).as_millis()).unwrap_or(u64::MAX);
     match service.upkeep(ShardId::FIRST, before_ms).await {
         Ok(done) if done.collected > 0 => tracing::info!(?done, "expunged mail was forgotten"),
         Ok(_) => {}
         Err(error) => tracing::warn!(%error, "expunged mail cannot be forgotten now"),
     }
     // A little at a time: who delivers meanwhile waits for the copying.
+    let budget = config.reclaim_budget();
     while let Some(reclaimed) =
-        blocking(service.store(), |store| store.reclaim(&Budget::default()).map_err(|error| error.to_string())).await
+        blocking(service.store(), move |store| store.reclaim(&budget).map_err(|error| error.to_string())).await
     {
         if reclaimed == Reclaimed::default() {
             break;

@@ -47,7 +47,10 @@ pub async fn execute(
         Request::Backup { directory } => {
             let store = service.store().clone();
             blocking(move || {
-                let mut tell = |done, total| drop(progress.try_send(Progress { done, total }));
+                let mut tell = |done, total| {
+                    // Whoever does not listen does not hold the copy up.
+                    let _ = progress.try_send(Progress { done, total });
+                };
                 let copied = store.backup(&directory, &mut tell);
                 let copied = copied.map_err(|error| format!("cannot back up to {}: {error}", directory.display()))?;
                 Ok(Answer::BackedUp { packs: copied.packs, bytes: copied.bytes })

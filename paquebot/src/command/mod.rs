@@ -1,0 +1,137 @@
+//! Commands about users and mail: sent to the server that runs, or carried out here.
+
+pub mod undelete;
+pub mod user;
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, anyhow, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use paquebot_admin::{Answer, Progress, Request, control, execute};
+use paquebot_config::Config;
+use tokio::sync::mpsc;
+
+use crate::{cli, node};
+
+/// Has a command carried out by whoever has the data directory open: the server that runs, or else this process.
+pub async fn ask(config: &Config, request: Request) -> anyhow::Result<Answer> {
+    let bar = Bar::default();
+    if let Some(answer) = control::ask(&config.data, &request, |progress| bar.show(progress)).await? {
+        return Ok(answer);
+    }
+    let service = node::start(config).await?;
+    let (sender, mut progress) = mpsc::channel(16);
+    let answer = {
+        let work = execute(&service, request, sender);
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                Some(progress) = progress.recv() => bar.show(progress),
+                answer = &mut work => break answer,
+            }
+        }
+    };
+    node::stop(service).await?;
+    answer.map_err(|error| anyhow!(error))
+}
+
+/// How far a long command is: a bar on a terminal, now and then a line elsewhere.
+#[derive(Default)]
+struct Bar {
+    bar: std::cell::OnceCell<ProgressBar>,
+    told_percent: std::cell::Cell<u64>,
+}
+
+impl Bar {
+    fn show(&self, Progress { done, total }: Progress) {
+        if std::io::stderr().is_terminal() {
+            let bar = self.bar.get_or_init(|| {
+                let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta} left");
+                ProgressBar::new(total).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+            });
+            bar.set_length(total.max(done));
+            bar.set_position(done);
+        } else {
+            let percent = done.saturating_mul(100).checked_div(total).unwrap_or(0).min(100) / 10 * 10;
+            if percent > self.told_percent.get() {
+                self.told_percent.set(percent);
+                eprintln!("{percent} %");
+            }
+        }
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        if let Some(bar) = self.bar.get() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// The answer belongs to another command: the server that answered is not of this version.
+fn unexpected(answer: &Answer) -> anyhow::Error {
+    anyhow!("the running server gave an answer of another kind ({answer:?}): it is of another version")
+}
+
+pub async fn check(config: &Config, options: cli::Output) -> anyhow::Result<ExitCode> {
+    let checked = match ask(config, Request::Check).await? {
+        Answer::Checked(checked) => checked,
+        other => bail!(unexpected(&other)),
+    };
+    if options.json {
+        println!("{}", serde_json::to_string(&checked)?);
+    } else {
+        for problem in &checked.problems {
+            println!("{problem}");
+        }
+        let found = match checked.problems.len() {
+            0 => "nothing is wrong".to_owned(),
+            1 => "1 problem".to_owned(),
+            count => format!("{count} problems"),
+        };
+        println!(
+            "{} packs, {} records, {} bodies, {} bytes: {found}",
+            checked.packs, checked.records, checked.bodies, checked.bytes
+        );
+    }
+    Ok(ExitCode::from(u8::from(!checked.problems.is_empty())))
+}
+
+pub async fn backup(config: &Config, directory: PathBuf) -> anyhow::Result<()> {
+    // The server's working directory is another.
+    let directory = std::path::absolute(&directory).with_context(|| format!("cannot find {}", directory.display()))?;
+    match ask(config, Request::Backup { directory: directory.clone() }).await? {
+        Answer::BackedUp { packs, bytes } => {
+            println!("{packs} packs, {bytes} bytes are in {}", directory.display());
+            Ok(())
+        }
+        other => bail!(unexpected(&other)),
+    }
+}
+
+pub async fn status(config: &Config, options: cli::Output) -> anyhow::Result<()> {
+    let mut running = true;
+    let answer = match control::ask(&config.data, &Request::Status, |_| {}).await? {
+        Some(answer) => answer,
+        None => {
+            running = false;
+            ask(config, Request::Status).await?
+        }
+    };
+    let Answer::Status { version, store, users, failure } = answer else { bail!(unexpected(&answer)) };
+    if options.json {
+        let status = serde_json::json!({ "running": running, "version": version, "store": store, "users": users, "failure": failure });
+        println!("{status}");
+    } else {
+        let state = match (&failure, running) {
+            (Some(why), _) => format!("serves reads only: {why}"),
+            (None, true) => "running".to_owned(),
+            (None, false) => "not running".to_owned(),
+        };
+        println!("Paquebot {version}, store {store}, {users} users: {state}");
+    }
+    Ok(())
+}
