@@ -1,7 +1,7 @@
 //! What all sessions of a server have in common.
 
-use std::sync::{Arc, PoisonError, RwLock};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use paquebot_auth::{Authenticator, SessionLimits, Throttle, tls_server_end_point};
 use paquebot_mailbox::Service;

@@ -1,7 +1,7 @@
 //! {ARGON2ID} and {ARGON2I} (RFC 9106), written as PHC strings.
 
-use argon2::password_hash::{PasswordHash, PasswordHasher, SaltString};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::password_hash::{Ident, Output, ParamsString, PasswordHash, SaltString};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 
 use super::cost::Cost;
 use super::scheme::{Scheme, SchemeError};
@@ -12,6 +12,8 @@ const MEMORY_KIB_MAX: u32 = 256 * 1024;
 /// The most memory times passes, in KiB: bounds the time.
 const WORK_KIB_MAX: u32 = 1024 * 1024;
 const LANES_MAX: u32 = 16;
+/// What the C library's allocator always takes from the system and gives back to it: more than its largest threshold, 32 MiB.
+const RETURNED_BYTES: usize = 33 << 20;
 
 /// The cost of the hashes that are made here: OWASP's advice for ARGON2ID, 19 MiB and two passes.
 pub(crate) const ARGON2_MADE_HERE: Argon2Cost = Argon2Cost {
@@ -38,7 +40,13 @@ impl Argon2Cost {
     /// The hash of `password`. Nothing if the password or salt is outside Argon2's bounds.
     pub(super) fn hash(&self, password: &[u8], salt: &[u8]) -> Option<Vec<u8>> {
         let mut output = vec![0; self.output_bytes];
-        self.engine()?.hash_password_into(password, salt, &mut output).ok()?;
+        let engine = self.engine()?;
+        let count = engine.params().block_count();
+        // Memory of this size is taken from the system, and goes back to it when the hash is done: of smaller pieces the allocator keeps one
+        // for each thread that ever hashed a password. What is beyond `count` is never touched, and so costs nothing.
+        let mut blocks = Vec::with_capacity(count.max(RETURNED_BYTES / Block::SIZE));
+        blocks.resize(count, Block::default());
+        engine.hash_password_into_with_memory(password, salt, &mut output, &mut blocks[..]).ok()?;
         Some(output)
     }
 
@@ -94,7 +102,14 @@ impl Argon2Hash {
 
 /// A new hash, `{ARGON2ID}` before it. Nothing if the password is outside Argon2's bounds, which [`Secret::is_password`] rules out.
 pub(crate) fn hash_argon2id(password: &[u8], salt: &[u8; 16]) -> Option<String> {
+    let output = ARGON2_MADE_HERE.hash(password, salt)?;
     let salt = SaltString::encode_b64(salt).ok()?;
-    let hash = ARGON2_MADE_HERE.engine()?.hash_password(password, &salt).ok()?;
+    let hash = PasswordHash {
+        algorithm: Ident::from(ARGON2_MADE_HERE.algorithm),
+        version: Some(ARGON2_MADE_HERE.version.into()),
+        params: ParamsString::try_from(ARGON2_MADE_HERE.engine()?.params()).ok()?,
+        salt: Some(salt.as_salt()),
+        hash: Some(Output::new(&output).ok()?),
+    };
     Some(format!("{{{}}}{hash}", Scheme::Argon2id.name()))
 }
