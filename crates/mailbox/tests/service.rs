@@ -149,3 +149,34 @@ async fn what_was_expunged_can_come_back_until_it_is_purged() {
     let rows = service.store().read().unwrap().rows(shard);
     assert_eq!(paquebot_model::check_accounts(&rows).unwrap(), []);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_expunged_or_deleted_is_listed_and_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = start(dir.path()).await;
+    let account = service.add_login("anna", Some("{hash}".into())).await.unwrap();
+    assert_eq!(account.recoverable().unwrap(), []);
+    let inbox = account.mailbox_named(&MailboxName::inbox()).unwrap().unwrap();
+    let old = MailboxName::new("Old").unwrap();
+    account.create(&old, &[]).await.unwrap();
+    append(&account, "INBOX", &[b"one".to_vec(), b"twenty".to_vec()]).await;
+    append(&account, "Old", &[b"three".to_vec()]).await;
+    let change = FlagChange { action: FlagAction::Add, flags: Flags::DELETED, keywords: Vec::new() };
+    account.store(inbox, UidSet::all(), change, None).await.unwrap();
+    account.expunge(inbox, UidSet::all()).await.unwrap();
+    account.delete(&old).await.unwrap();
+
+    let found = account.recoverable().unwrap();
+    let [first, second] = &found[..] else { panic!("{found:?}") };
+    assert_eq!((first.mailbox, first.deleted_ms, first.messages), (inbox, None, 0));
+    assert_eq!((first.expunged[0].messages, first.expunged[0].bytes), (2, 9));
+    assert_eq!((&second.name, second.messages, second.expunged.len()), (&old, 1, 0));
+
+    let long_after = first.expunged[0].time_ms + 1_000_000;
+    assert_eq!(account.undelete(inbox, long_after).await.unwrap(), 0);
+    assert_eq!(account.undelete(inbox, first.expunged[0].time_ms).await.unwrap(), 2);
+    assert_eq!(account.undelete_mailbox(second.mailbox, &old).await.unwrap(), 1);
+    assert_eq!(account.recoverable().unwrap(), []);
+    assert_eq!(read(&account, "INBOX", 4), b"twenty");
+    assert_eq!(read(&account, "Old", 1), b"three");
+}
