@@ -1,10 +1,12 @@
 //! Commands over the socket of a data directory.
+#![allow(clippy::unwrap_used)]
 
 use std::path::Path;
 use std::sync::Arc;
 
 use paquebot_admin::control::{self, AskError};
-use paquebot_admin::{Answer, Request};
+use paquebot_admin::http::{Metric, Source};
+use paquebot_admin::{Answer, Fate, Imported, Request, Running};
 use paquebot_log_embedded::EmbeddedLog;
 use paquebot_mailbox::{Account, Service, usual_mailboxes};
 use paquebot_model::{FlagAction, FlagChange};
@@ -21,10 +23,26 @@ async fn start(dir: &Path) -> Arc<Service> {
     let serving = service.clone();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(control::serve(stream, serving.clone()));
+            tokio::spawn(control::serve(stream, serving.clone(), Arc::new(Nothing)));
         }
     });
     service
+}
+
+struct Nothing;
+
+impl Source for Nothing {
+    fn metrics(&self) -> Vec<Metric> {
+        Vec::new()
+    }
+
+    fn failure(&self) -> Option<String> {
+        None
+    }
+
+    fn running(&self) -> Running {
+        Running { process: 1, uptime_seconds: 0, listening: Vec::new(), imap_sessions: 0 }
+    }
 }
 
 async fn ask(dir: &Path, request: Request) -> Result<Answer, AskError> {
@@ -73,11 +91,15 @@ async fn what_was_expunged_or_deleted_is_listed_and_comes_back() {
     account.delete(&old).await.unwrap();
     account.create(&old, &[]).await.unwrap();
 
-    let request = Request::Recoverable { user: "anna".into() };
+    let request = Request::Recoverable { user: "anna".into(), mailbox: None, since_ms: 0 };
     let Answer::Recoverable { mailboxes } = ask(dir.path(), request.clone()).await.unwrap() else { panic!("no list") };
     let told: Vec<_> =
-        mailboxes.iter().map(|found| (&*found.mailbox, found.messages, found.deleted_ms.is_some())).collect();
-    assert_eq!(told, [("INBOX", 3, false), ("Old", 2, true)]);
+        mailboxes.iter().map(|found| (&*found.mailbox, found.expunged, found.deleted_ms.map(|_| found.held))).collect();
+    assert_eq!(told, [("INBOX", 3, None), ("Old", 0, Some(2))]);
+    let later = Request::Recoverable { user: "anna".into(), mailbox: None, since_ms: u64::MAX };
+    assert_eq!(ask(dir.path(), later).await.unwrap(), Answer::Recoverable { mailboxes: vec![] });
+    let wrong = Request::Undelete { user: "anna".into(), mailbox: Some("Odl".into()), since_ms: 0 };
+    assert!(ask(dir.path(), wrong).await.unwrap_err().to_string().contains("no such mailbox"));
 
     let undelete = Request::Undelete { user: "anna".into(), mailbox: None, since_ms: 0 };
     assert_eq!(ask(dir.path(), undelete).await.unwrap(), Answer::Undeleted { messages: 5, mailboxes: 1 });
@@ -85,6 +107,35 @@ async fn what_was_expunged_or_deleted_is_listed_and_comes_back() {
     let back = MailboxName::new("Old (undeleted 1)").unwrap();
     assert_eq!(account.status(&back).unwrap().unwrap().messages, 2);
     assert_eq!(ask(dir.path(), request).await.unwrap(), Answer::Recoverable { mailboxes: vec![] });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_imported_user_has_a_fate() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = start(dir.path()).await;
+    let import = |names: &[&str], credentials: &str, replace| {
+        let imported = |name: &&str| Imported { name: (*name).into(), credentials: credentials.into() };
+        Request::UserImport { users: names.iter().map(imported).collect(), replace }
+    };
+    let fates = |fates: &[Fate]| Answer::Imported { fates: fates.to_vec() };
+    let many: Vec<String> = (0..150).map(|number| format!("user{number}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    assert_eq!(ask(dir.path(), import(&many, "{a}", false)).await.unwrap(), fates(&vec![Fate::Added; 150]));
+    let again = import(&["user7", "anna"], "{b}", false);
+    assert_eq!(ask(dir.path(), again).await.unwrap(), fates(&[Fate::Exists, Fate::Added]));
+    assert_eq!(service.login("user7").unwrap().unwrap().credentials.as_deref(), Some("{a}"));
+    assert_eq!(ask(dir.path(), import(&["user7"], "{b}", true)).await.unwrap(), fates(&[Fate::Replaced]));
+    assert_eq!(service.login("user7").unwrap().unwrap().credentials.as_deref(), Some("{b}"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_socket_of_a_deep_directory_is_reached() {
+    let place = tempfile::tempdir().unwrap();
+    let deep = place.path().join("d".repeat(120));
+    let _service = start(&deep).await;
+    let Answer::Status(status) = ask(&deep, Request::Status).await.unwrap() else { panic!("no status") };
+    assert_eq!((status.users, status.failure, status.running.map(|running| running.process)), (0, None, Some(1)));
+    assert!(control::is_answered(&deep) && !control::is_answered(place.path()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,4 +1,5 @@
 //! The embedded engine keeps the promises of every engine.
+#![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
 //! The service on a real store: what is acknowledged is seen at once by who has the mailbox open, and is there after a restart.
+#![allow(clippy::unwrap_used)]
 
 use std::path::Path;
 use std::sync::Arc;
