@@ -84,7 +84,7 @@ impl Server {
             ballast_bytes: 0,
             ..Options::default()
         };
-        let (store, tail) = Store::open(Arc::new(RealFs::default()), &dir.path().join("store"), options).unwrap();
+        let (store, tail) = Store::open(Arc::new(RealFs), &dir.path().join("store"), options).unwrap();
         let store = Arc::new(store);
         let inner = EmbeddedLog::open(store.clone(), tail).unwrap();
         let log = Arc::new(TestLog {
