@@ -38,7 +38,7 @@ pub enum Command {
         directory: PathBuf,
     },
     /// Says whether a directory can hold mail: its file system's type, and the operations that must be atomic there, tried.
-    Doctor { directory: PathBuf },
+    Doctor(Doctor),
     /// Says how the server is.
     Status(Output),
     /// Measures an IMAP or LMTP server, this or another.
@@ -50,6 +50,14 @@ pub struct Demo {
     /// Where the demo's mail is kept; without it in a temporary directory, which is removed at the end.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Doctor {
+    pub directory: PathBuf,
+    /// Tries to lock a file that another process may have locked; what that process starts to see whether it is kept out.
+    #[arg(long, hide = true)]
+    pub try_lock: bool,
 }
 
 #[derive(Debug, Args)]
@@ -70,12 +78,20 @@ pub enum User {
     /// Removes a user. The mail stays, and is there again when the user is added again.
     Remove { name: String },
     /// Adds the users of a Dovecot passwd-file, their password hashes as they are.
-    Import {
-        file: PathBuf,
-        /// The scheme of passwords that name none.
-        #[arg(long, value_name = "SCHEME", default_value = "CRYPT")]
-        scheme: String,
-    },
+    ///
+    /// Passwords in plain text are hashed. Users who cannot be taken are named, and the others are taken.
+    Import(Import),
+}
+
+#[derive(Debug, Args)]
+pub struct Import {
+    pub file: PathBuf,
+    /// The scheme of passwords that name none.
+    #[arg(long, value_name = "SCHEME", default_value = "CRYPT")]
+    pub scheme: String,
+    /// Replaces the passwords of users that there are already.
+    #[arg(long)]
+    pub replace: bool,
 }
 
 #[derive(Debug, Args)]
@@ -93,7 +109,7 @@ pub struct Undelete {
     /// One mailbox; without it all.
     #[arg(long, value_name = "NAME")]
     pub mailbox: Option<String>,
-    /// Only what went at or after this time: 2026-11-24 or 2026-11-24T18:30:00Z.
+    /// Only what went at or after this time: 2026-11-24, 2026-11-24T18:30:00Z, or so long ago: 90m, 2h, 3d.
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
     /// Lists what can come back, and changes nothing.

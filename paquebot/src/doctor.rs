@@ -8,9 +8,16 @@ use std::process::{Command, ExitCode};
 
 use anyhow::Context as _;
 use paquebot_store::fs::{Fs as _, FsKind, RealFs};
+use rustix::fs::{FlockOperation, fcntl_lock};
+
+use crate::cli;
 
 /// Prints the table; exit code 1 if something does not work.
-pub fn run(directory: &Path) -> anyhow::Result<ExitCode> {
+pub fn run(options: &cli::Doctor) -> anyhow::Result<ExitCode> {
+    let directory = &options.directory;
+    if options.try_lock {
+        return try_lock(directory);
+    }
     let kind = RealFs.kind(directory).with_context(|| format!("cannot look at {}", directory.display()))?;
     let place = tempfile::Builder::new().prefix(".paquebot-doctor-").tempdir_in(directory);
     let place = place.with_context(|| format!("cannot write to {}", directory.display()))?;
@@ -28,12 +35,13 @@ pub fn run(directory: &Path) -> anyhow::Result<ExitCode> {
 
 type Attempt = fn(&Path) -> Result<String, String>;
 
-const ATTEMPTS: [(&str, Attempt); 6] = [
+const ATTEMPTS: [(&str, Attempt); 7] = [
     ("exclusive create", exclusive_create),
     ("hard link", link),
     ("rename over a file", rename_over),
     ("lock between processes", lock),
     ("one view of a file", coherence),
+    ("memory map", mapped),
     ("sync of file and directory", sync),
 ];
 
@@ -47,7 +55,15 @@ fn report(name: &str, outcome: &Result<String, String>) -> bool {
 
 fn judge(kind: FsKind) -> Result<String, String> {
     match kind.shared() {
-        None => Ok("local".into()),
+        None => Ok(match kind.0 {
+            0xef53 => "ext, local".into(),
+            0x5846_5342 => "XFS, local".into(),
+            0x9123_683e => "Btrfs, local".into(),
+            0x2fc1_2fc1 => "ZFS, local".into(),
+            0x794c_7630 => "overlay, local".into(),
+            0x0102_1994 => "tmpfs, local, and gone when the machine restarts".into(),
+            other => format!("local, of the kind {other:#x}"),
+        }),
         Some(name) => Err(format!(
             "{name} is shared between machines: locks and renames are not atomic there, and a sync may not reach a disk"
         )),
@@ -95,17 +111,60 @@ fn rename_over(place: &Path) -> Result<String, String> {
     }
 }
 
-/// A lock that this process holds must keep another out: `flock` of util-linux is that other.
+/// A lock that this process holds must keep another out, and must be free for it afterwards.
 fn lock(place: &Path) -> Result<String, String> {
     let path = place.join("lock");
     let file = File::create(&path).map_err(told)?;
-    file.lock().map_err(told)?;
-    let other = Command::new("flock").arg("--nonblock").arg(&path).arg("true").status();
-    let other = other.map_err(|error| format!("cannot run flock to try: {error}"))?;
-    if other.success() {
-        Err("another process got a lock that this one holds".into())
-    } else {
-        Ok("another process is kept out".into())
+    let lock = |operation| fcntl_lock(&file, operation).map_err(|error| told(error.into()));
+    let other_gets_it = || {
+        let program = std::env::current_exe().map_err(told)?;
+        let other = Command::new(program).args(["doctor", "--try-lock"]).arg(&path).status();
+        other.map(|status| status.success()).map_err(|error| format!("cannot start another process: {error}"))
+    };
+    lock(FlockOperation::NonBlockingLockExclusive)?;
+    if other_gets_it()? {
+        return Err("another process got a lock that this one holds".into());
+    }
+    lock(FlockOperation::NonBlockingUnlock)?;
+    if !other_gets_it()? {
+        return Err("another process is kept out by a lock that nobody holds".into());
+    }
+    Ok("another process is kept out for as long as it is held".into())
+}
+
+/// The other process: exit code 0 says that it got the lock.
+fn try_lock(path: &Path) -> anyhow::Result<ExitCode> {
+    let file = OpenOptions::new().write(true).open(path)?;
+    let locked = fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+    Ok(ExitCode::from(u8::from(!locked)))
+}
+
+/// What is written through a map is read from the file, and the other way round.
+#[expect(unsafe_code, reason = "a map can be made in no other way; nobody else has this file, and it keeps its length")]
+fn mapped(place: &Path) -> Result<String, String> {
+    let compare = || {
+        let path = place.join("mapped");
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+        file.set_len(4096)?;
+        // SAFETY: the file is in a directory that was just made for this, so no other process changes or shortens it.
+        let mut map = unsafe { memmap2::MmapMut::map_mut(&file) }?;
+        for round in 1..100u8 {
+            let mut read = [0; 4096];
+            map.fill(round);
+            file.read_exact_at(&mut read, 0)?;
+            if read != [round; 4096] {
+                return Ok(false);
+            }
+            file.write_all_at(&[!round; 4096], 0)?;
+            if map.iter().any(|byte| *byte != !round) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    };
+    match compare().map_err(told)? {
+        true => Ok("reads and maps show the same".into()),
+        false => Err("a read and a map of one file differ".into()),
     }
 }
 
@@ -151,7 +210,8 @@ mod tests {
     #[test]
     fn a_local_directory_can_hold_mail() {
         let place = tempfile::tempdir().unwrap();
-        for (name, attempt) in ATTEMPTS {
+        // The lock wants this program as another process: tests/commands.rs tries it.
+        for (name, attempt) in ATTEMPTS.iter().filter(|(name, _)| *name != "lock between processes") {
             let own = tempfile::tempdir_in(place.path()).unwrap();
             assert!(attempt(own.path()).is_ok(), "{name}");
         }

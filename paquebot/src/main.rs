@@ -16,6 +16,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use paquebot_config::{Config, Log, LogFormat, LogLevel};
+use rustix::fs::Mode;
 
 /// Exit codes: 0 done, 1 failed, 2 misused.
 fn main() -> ExitCode {
@@ -32,27 +33,36 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: cli::Arguments) -> anyhow::Result<ExitCode> {
+    // Mail is nobody's business: no file of ours is for others, unless it says so.
+    rustix::process::umask(Mode::from_raw_mode(0o077));
     let config = Config::load(arguments.config.as_deref())?;
-    let runtime = || tokio::runtime::Builder::new_multi_thread().enable_all().build();
     match arguments.command {
         cli::Command::Serve => {
             log(config.log.level, config.log.format);
-            runtime()?.block_on(serve::serve(config))?;
+            block_on(serve::serve(config))?;
         }
         cli::Command::Demo(options) => {
             log(LogLevel::Warn, Log::default().format);
-            runtime()?.block_on(demo::demo(config, options))?;
+            block_on(demo::demo(config, options))?;
         }
         // The load generator has a runtime of its own.
         cli::Command::Bench(options) => paquebot_bench::run(&options)?,
-        cli::Command::Doctor { directory } => return doctor::run(&directory),
-        cli::Command::User(user) => runtime()?.block_on(command::user::run(&config, user))?,
-        cli::Command::Check(options) => return runtime()?.block_on(command::check(&config, options)),
-        cli::Command::Backup { directory } => runtime()?.block_on(command::backup(&config, directory))?,
-        cli::Command::Undelete(options) => runtime()?.block_on(command::undelete::run(&config, options))?,
-        cli::Command::Status(options) => runtime()?.block_on(command::status(&config, options))?,
+        cli::Command::Doctor(options) => return doctor::run(&options),
+        cli::Command::User(user) => block_on(command::user::run(&config, user))?,
+        cli::Command::Check(options) => return block_on(command::check(&config, options)),
+        cli::Command::Backup { directory } => block_on(command::backup(&config, directory))?,
+        cli::Command::Undelete(options) => block_on(command::undelete::run(&config, options))?,
+        cli::Command::Status(options) => block_on(command::status(&config, options))?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let done = runtime.block_on(work);
+    // A thread that still reads, for a check that nobody waits for any more, does not hold the end up.
+    runtime.shutdown_background();
+    done
 }
 
 /// Logs go to standard error; standard output is for what scripts read.

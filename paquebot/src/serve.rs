@@ -1,9 +1,10 @@
 //! `paquebot serve`: listens, says so, and serves until it is told to stop.
 
 use std::io::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Instant;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use paquebot_admin::control;
 use paquebot_admin::http::{self, Source};
 use paquebot_auth::{Authenticator, CredentialSource, PasswdFile, ServerSecret, SessionLimits, Throttle};
@@ -16,7 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::listen::{Accepted, Socket};
+use crate::listen::{Accepted, Socket, stopped};
 use crate::metrics::Metrics;
 use crate::{node, privileges, tls, upkeep};
 
@@ -40,10 +41,19 @@ pub async fn serve_with(
 ) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     privileges::raise_open_files();
+    // Before its addresses turn out to be taken, which says less.
+    if control::is_answered(&config.data) {
+        bail!("{}: a server has this data directory open already; `paquebot status` tells more", config.data.display());
+    }
     // Ports below 1024 and a certificate's key are root's: they are taken while it is.
     let sockets = Sockets::bind(&config).await?;
     let certificate = tls::configured(&config)?;
     privileges::drop_root(&config)?;
+    if privileges::is_root() {
+        tracing::warn!("running as root: set `user` in the configuration, and the server becomes it once it listens");
+    } else if let Err(error) = tls::configured(&config) {
+        tracing::warn!(error = format!("{error:#}"), "SIGHUP will not be able to read the certificate again");
+    }
     let service = node::start(&config).await?;
     let tls = match certificate {
         Some(certificate) => certificate,
@@ -80,7 +90,11 @@ pub async fn serve_with(
                 tracing::warn!("some connections did not end in time");
             }
         }
-        () = signals.stop_again() => tracing::warn!("told to stop again: connections are cut"),
+        () = signals.stop_again() => {
+            tracing::warn!("told to stop again: stopping at once");
+            // What was acknowledged is in the log, and the next start applies it.
+            std::process::exit(1);
+        }
     }
     drop(servers);
     node::stop(service).await
@@ -152,7 +166,7 @@ impl Sockets {
 struct Servers {
     sessions: Arc<Shared>,
     delivery: Arc<paquebot_delivery::Shared>,
-    metrics: Arc<dyn Source>,
+    metrics: Arc<Metrics>,
     stopping: watch::Receiver<bool>,
 }
 
@@ -187,14 +201,23 @@ impl Servers {
             config.delivery(&tls::host_name()),
             stopping.clone(),
         ));
-        let metrics =
-            Arc::new(Metrics { service: service.clone(), sessions: sessions.clone(), delivery: delivery.clone() });
+        let metrics = Arc::new(Metrics {
+            service: service.clone(),
+            sessions: sessions.clone(),
+            delivery: delivery.clone(),
+            started: Instant::now(),
+            listening: OnceLock::new(),
+        });
         Ok(Self { sessions, delivery, metrics, stopping })
     }
 
     /// Begins to accept on every socket, and prints a line for each.
     fn accept(&self, sockets: Sockets, tasks: &mut JoinSet<()>) -> anyhow::Result<Listening> {
-        let mut listening = Listening::default();
+        let (mut listening, mut lines) = (Listening::default(), Vec::new());
+        let mut announce = |line: String| {
+            println!("{line}");
+            lines.push(line);
+        };
         for (kind, listener, sockets, told) in [
             ("imap", Listener::StartTls, sockets.imap, &mut listening.imap),
             ("imaps", Listener::ImplicitTls, sockets.imaps, &mut listening.imaps),
@@ -205,7 +228,7 @@ impl Servers {
                 tasks.spawn(
                     socket.accept(self.stopping.clone(), move |accepted| imap(accepted, listener, shared.clone())),
                 );
-                println!("{kind} {address}");
+                announce(format!("{kind} {address}"));
                 told.push(address);
             }
         }
@@ -213,14 +236,16 @@ impl Servers {
             let address = socket.address()?;
             let shared = self.delivery.clone();
             tasks.spawn(socket.accept(self.stopping.clone(), move |accepted| lmtp(accepted, shared.clone())));
-            println!("lmtp {address}");
+            announce(format!("lmtp {address}"));
         }
         for socket in sockets.admin {
             let address = socket.address()?;
-            let source = self.metrics.clone();
-            tasks.spawn(socket.accept(self.stopping.clone(), move |accepted| admin(accepted, source.clone())));
-            println!("admin {address}");
+            let (source, stopping) = (self.metrics.clone(), self.stopping.clone());
+            let serve = move |accepted| until_stopped(stopping.clone(), admin(accepted, source.clone()));
+            tasks.spawn(socket.accept(self.stopping.clone(), serve));
+            announce(format!("admin {address}"));
         }
+        let _ = self.metrics.listening.set(lines);
         Ok(listening)
     }
 
@@ -228,8 +253,8 @@ impl Servers {
     fn accept_commands(&self, config: &Config, service: &Arc<Service>, tasks: &mut JoinSet<()>) -> anyhow::Result<()> {
         let path = control::path(&config.data);
         let listener = control::listen(&config.data).with_context(|| format!("cannot listen on {}", path.display()))?;
-        let service = Arc::downgrade(service);
-        let serve = move |accepted| command(accepted, service.clone());
+        let (service, source, stopping) = (Arc::downgrade(service), self.metrics.clone(), self.stopping.clone());
+        let serve = move |accepted| until_stopped(stopping.clone(), command(accepted, service.clone(), source.clone()));
         tasks.spawn(Socket::Unix(listener, path).accept(self.stopping.clone(), serve));
         Ok(())
     }
@@ -256,9 +281,16 @@ async fn admin(accepted: Accepted, source: Arc<dyn Source>) {
     }
 }
 
-/// A connection of commands does not keep a server that stops.
-async fn command(accepted: Accepted, service: std::sync::Weak<Service>) {
+async fn command(accepted: Accepted, service: Weak<Service>, source: Arc<dyn Source>) {
     if let (Accepted::Unix(stream), Some(service)) = (accepted, service.upgrade()) {
-        control::serve(stream, service).await;
+        control::serve(stream, service, source).await;
+    }
+}
+
+/// Monitors and operators' commands do not keep a server that stops.
+async fn until_stopped(mut stopping: watch::Receiver<bool>, serving: impl Future<Output = ()>) {
+    tokio::select! {
+        () = serving => {}
+        () = stopped(&mut stopping) => {}
     }
 }

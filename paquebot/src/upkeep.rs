@@ -5,10 +5,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use paquebot_config::Config;
 use paquebot_mailbox::Service;
-use paquebot_store::{Reclaimed, Store};
+use paquebot_store::Store;
 use paquebot_types::ShardId;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 
 use crate::listen::stopped;
 
@@ -19,7 +19,8 @@ const CHECKPOINT: Duration = Duration::from_secs(30);
 pub async fn run(service: Weak<Service>, config: Config, mut stopping: watch::Receiver<bool>) {
     let mut ticks = interval(CHECKPOINT);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut round = interval(config.store.upkeep_interval);
+    // Not at once: clients come back first.
+    let mut round = interval_at(Instant::now() + CHECKPOINT, config.store.upkeep_interval);
     round.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
@@ -48,7 +49,7 @@ async fn give_back(service: &Arc<Service>, config: &Config) {
     while let Some(reclaimed) =
         blocking(service.store(), move |store| store.reclaim(&budget).map_err(|error| error.to_string())).await
     {
-        if reclaimed == Reclaimed::default() {
+        if reclaimed.packs == 0 {
             break;
         }
         tracing::info!(?reclaimed, "space was given back");

@@ -3,6 +3,7 @@
 //! The socket lies in the data directory, whose owner alone may open it: who can talk to it could read the mail as well.
 
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,10 +15,14 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 
 use crate::execute::execute;
-use crate::request::{Answer, Progress, Request};
+use crate::http::Source;
+use crate::request::{Answer, Progress, Request, Status};
 
+const NAME: &str = "control.sock";
+/// The longest name of a socket, `sun_path` without its NUL.
+const SOCKET_PATH_BYTES: usize = 107;
 /// A request's octets, at most.
-const REQUEST_BYTES: u64 = 1 << 20;
+pub const REQUEST_BYTES: u64 = 1 << 20;
 
 /// One line of an answer.
 #[derive(Debug, Serialize, Deserialize)]
@@ -43,7 +48,7 @@ pub enum AskError {
 
 /// Where the socket of a data directory is.
 pub fn path(data: &Path) -> PathBuf {
-    data.join("control.sock")
+    data.join(NAME)
 }
 
 /// Listens in a data directory that this process has open. A socket that a killed server left behind is replaced.
@@ -53,13 +58,35 @@ pub fn listen(data: &Path) -> io::Result<UnixListener> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let listener = UnixListener::bind(&path)?;
+    let listener = reach(data, |path| std::os::unix::net::UnixListener::bind(path))?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
+    listener.set_nonblocking(true)?;
+    UnixListener::from_std(listener)
+}
+
+/// A socket's address has room for few bytes, and a data directory may lie deeper: then it goes by the directory's open file.
+fn reach<T>(data: &Path, call: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+    let path = path(data);
+    if path.as_os_str().len() <= SOCKET_PATH_BYTES {
+        return call(&path);
+    }
+    let directory = std::fs::File::open(data)?;
+    call(Path::new(&format!("/proc/self/fd/{}/{NAME}", directory.as_raw_fd())))
+}
+
+fn connect(data: &Path) -> io::Result<UnixStream> {
+    let stream = reach(data, |path| std::os::unix::net::UnixStream::connect(path))?;
+    stream.set_nonblocking(true)?;
+    UnixStream::from_std(stream)
+}
+
+/// Whether a server has this data directory open and answers on its socket.
+pub fn is_answered(data: &Path) -> bool {
+    reach(data, |path| std::os::unix::net::UnixStream::connect(path)).is_ok()
 }
 
 /// Answers one connection's requests, one after the other.
-pub async fn serve(stream: UnixStream, service: Arc<Service>) {
+pub async fn serve(stream: UnixStream, service: Arc<Service>, source: Arc<dyn Source>) {
     let (read, mut write) = stream.into_split();
     let mut read = BufReader::new(read);
     loop {
@@ -86,7 +113,15 @@ pub async fn serve(stream: UnixStream, service: Arc<Service>) {
             }
             Err(error) => Err(format!("not a command that this server knows: {error}")),
         };
-        let line = outcome.map_or_else(Line::Error, Line::Answer);
+        let line = match outcome {
+            Ok(Answer::Status(status)) => Line::Answer(Answer::Status(Status {
+                failure: source.failure(),
+                running: Some(source.running()),
+                ..status
+            })),
+            Ok(answer) => Line::Answer(answer),
+            Err(error) => Line::Error(error),
+        };
         if send(&mut write, &line).await.is_err() {
             return;
         }
@@ -107,7 +142,7 @@ pub async fn ask(
 ) -> Result<Option<Answer>, AskError> {
     let path = path(data);
     let failed = |source| AskError::Socket { path: path.clone(), source };
-    let stream = match UnixStream::connect(&path).await {
+    let stream = match connect(data) {
         Ok(stream) => stream,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
             return Ok(None);

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use paquebot_mailbox::{ChangeError, Service};
-use paquebot_model::{Blob, Rows, check_accounts, key};
+use paquebot_model::{Blob, Refusal, Rows, check_accounts, key};
 use paquebot_store::{Checker, ReadRows, ReadTxn};
 use paquebot_types::{AccountId, BlobHash, BlobId, MailboxName, ShardId};
 use tokio::sync::mpsc;
 
 use crate::recover;
-use crate::request::{Answer, Checked, Progress, Request, User};
+use crate::request::{Answer, Checked, Fate, Imported, Progress, Request, Status, User};
+
+/// Users that are imported at the same time.
+const IMPORTED_AT_ONCE: usize = 64;
 
 /// Carries a command out; `progress` hears how far a long one is. An error is for the operator: what, where, and what to do.
 pub async fn execute(
@@ -22,6 +25,7 @@ pub async fn execute(
             let added = service.add_login(&name, Some(credentials)).await;
             added.map(|_| Answer::Done).map_err(|error| told(&name, &error))
         }
+        Request::UserImport { users, replace } => import(service, users, replace).await,
         Request::UserList => users(service).await,
         Request::UserPasswd { name, credentials } => {
             let changed = service.set_credentials(&name, credentials).await;
@@ -57,20 +61,20 @@ pub async fn execute(
             })
             .await
         }
-        Request::Recoverable { user } => {
-            let account = account(service, &user).await?;
-            let mailboxes = blocking(move || recover::list(&account)).await?;
+        Request::Recoverable { user, mailbox, since_ms } => {
+            let (account, name) = (account(service, &user).await?, mailbox_name(mailbox)?);
+            let mailboxes = blocking(move || recover::list(&account, name.as_ref(), since_ms)).await?;
             Ok(Answer::Recoverable { mailboxes })
         }
         Request::Undelete { user, mailbox, since_ms } => {
-            let account = account(service, &user).await?;
-            let name = mailbox.map(|name| MailboxName::new(&name).map_err(|error| error.to_string())).transpose()?;
+            let (account, name) = (account(service, &user).await?, mailbox_name(mailbox)?);
             recover::undelete(&account, name.as_ref(), since_ms).await
         }
         Request::Status => {
             let users = service.logins().map_err(|error| error.to_string())?.len() as u64;
             let store = service.store().uuid().iter().map(|byte| format!("{byte:02x}")).collect();
-            Ok(Answer::Status { version: env!("CARGO_PKG_VERSION").into(), store, users, failure: service.failure() })
+            let (version, failure) = (env!("CARGO_PKG_VERSION").into(), service.failure());
+            Ok(Answer::Status(Status { version, store, users, failure, running: None }))
         }
     }
 }
@@ -82,6 +86,41 @@ fn told(name: &str, error: &ChangeError) -> String {
 async fn account(service: &Arc<Service>, user: &str) -> Result<paquebot_mailbox::Account, String> {
     let account = service.account(user).await.map_err(|error| told(user, &error))?;
     account.ok_or_else(|| format!("{user}: there is no such user; `paquebot user list` names all"))
+}
+
+fn mailbox_name(name: Option<String>) -> Result<Option<MailboxName>, String> {
+    let parse = |name: String| MailboxName::new(&name).map_err(|error| format!("{name}: {error}"));
+    name.map(parse).transpose()
+}
+
+/// Many at once, so that they share what waiting for the disk costs.
+async fn import(service: &Arc<Service>, users: Vec<Imported>, replace: bool) -> Result<Answer, String> {
+    let mut fates = Vec::with_capacity(users.len());
+    let mut users = users.into_iter();
+    loop {
+        let some: Vec<_> = users.by_ref().take(IMPORTED_AT_ONCE).collect();
+        if some.is_empty() {
+            return Ok(Answer::Imported { fates });
+        }
+        let tasks: Vec<_> =
+            some.into_iter().map(|user| tokio::spawn(import_one(service.clone(), user, replace))).collect();
+        for task in tasks {
+            fates.push(task.await.unwrap_or_else(|error| Fate::Failed(error.to_string())));
+        }
+    }
+}
+
+async fn import_one(service: Arc<Service>, user: Imported, replace: bool) -> Fate {
+    let Imported { name, credentials } = user;
+    match service.add_login(&name, Some(credentials.clone())).await {
+        Ok(_) => Fate::Added,
+        Err(ChangeError::Refused(Refusal::LoginExists)) if !replace => Fate::Exists,
+        Err(ChangeError::Refused(Refusal::LoginExists)) => match service.set_credentials(&name, credentials).await {
+            Ok(()) => Fate::Replaced,
+            Err(error) => Fate::Failed(error.to_string()),
+        },
+        Err(error) => Fate::Failed(error.to_string()),
+    }
 }
 
 /// On a thread that may wait for the disk.

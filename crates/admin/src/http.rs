@@ -1,26 +1,45 @@
-//! Metrics and health over HTTP/1.1: three pages for a monitor, each a short text, one connection a request.
+//! Metrics, health and status over HTTP/1.1: short pages for a monitor, one connection a request.
 //!
-//! The metrics are in the text format of Prometheus. Nothing here tells of a user or a message, and nothing changes anything.
+//! Nothing here tells of a user's name or a message, and nothing changes anything.
 
-use std::fmt::Write as _;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
-/// A request's octets, at most.
-const REQUEST_BYTES: u64 = 16 << 10;
+use crate::request::Running;
+
+/// A request's header, at most, in octets.
+const REQUEST_BYTES: usize = 16 << 10;
 /// For a request to come and its answer to go.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const OPEN_METRICS: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
 /// A number that a monitor may read.
 #[derive(Debug, Clone, Copy)]
 pub struct Metric {
+    /// Of a counter without its `_total`.
     pub name: &'static str,
     pub help: &'static str,
     pub kind: Kind,
-    pub value: f64,
+    pub value: u64,
 }
 
 /// Whether a number only grows.
@@ -30,86 +49,130 @@ pub enum Kind {
     Gauge,
 }
 
-/// What the pages are made of.
-pub trait Source: Send + Sync {
+/// What the pages are made of, and the status that `paquebot status` shows.
+pub trait Source: Send + Sync + 'static {
     fn metrics(&self) -> Vec<Metric>;
     /// Why no changes are taken; `None` while they are.
     fn failure(&self) -> Option<String>;
+    fn running(&self) -> Running;
 }
 
 /// Answers one request and closes.
 pub async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, source: Arc<dyn Source>) {
-    let _ = timeout(PATIENCE, answer(stream, &*source)).await;
+    let answer = service_fn(|request: Request<Incoming>| {
+        let response = page(request.method(), request.uri().path(), &source);
+        std::future::ready(Ok::<_, Infallible>(response))
+    });
+    let mut http = http1::Builder::new();
+    let http = http.keep_alive(false).half_close(true).max_buf_size(REQUEST_BYTES);
+    let connection = http.serve_connection(TokioIo::new(stream), answer);
+    // Whoever breaks off is not answered; nobody else is concerned.
+    let _ = timeout(PATIENCE, connection).await;
 }
 
-async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, source: &dyn Source) -> std::io::Result<()> {
-    let (read, mut write) = tokio::io::split(stream);
-    let mut lines = BufReader::new(read.take(REQUEST_BYTES)).lines();
-    let Some(first) = lines.next_line().await? else { return Ok(()) };
-    // The header is read to its end: closing with unread input would reset the connection under the answer.
-    while lines.next_line().await?.is_some_and(|line| !line.is_empty()) {}
-    let (status, kind, body) = page(&first, source);
-    let head = format!(
-        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n",
-        body.len()
-    );
-    write.write_all(head.as_bytes()).await?;
-    if !first.starts_with("HEAD ") {
-        write.write_all(body.as_bytes()).await?;
+fn page(method: &Method, path: &str, source: &Arc<dyn Source>) -> Response<String> {
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        let mut refused = response(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD\n".into());
+        refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return refused;
     }
-    write.shutdown().await
-}
-
-fn page(request: &str, source: &dyn Source) -> (&'static str, &'static str, String) {
-    const TEXT: &str = "text/plain; charset=utf-8";
-    let mut words = request.split(' ');
-    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    if !matches!(method, "GET" | "HEAD") {
-        return ("405 Method Not Allowed", TEXT, "only GET and HEAD\n".into());
-    }
-    match path.split('?').next().unwrap_or_default() {
-        "/metrics" => ("200 OK", "text/plain; version=0.0.4; charset=utf-8", exposition(&source.metrics())),
-        "/healthz" => ("200 OK", TEXT, "alive\n".into()),
+    match path {
+        "/metrics" => response(StatusCode::OK, OPEN_METRICS, exposition(source.clone())),
+        "/healthz" => response(StatusCode::OK, TEXT, "alive\n".into()),
         "/readyz" => match source.failure() {
-            None => ("200 OK", TEXT, "ready\n".into()),
-            Some(why) => ("503 Service Unavailable", TEXT, format!("reads only: {why}\n")),
+            None => response(StatusCode::OK, TEXT, "ready\n".into()),
+            Some(why) => response(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("reads only: {why}\n")),
         },
-        "/" => ("200 OK", TEXT, "Paquebot. /metrics for Prometheus, /healthz and /readyz for monitors.\n".into()),
-        _ => ("404 Not Found", TEXT, "there are /metrics, /healthz and /readyz\n".into()),
+        "/status" => response(StatusCode::OK, JSON, status(&**source)),
+        "/" => {
+            let pages = "Paquebot: /metrics for Prometheus, /healthz and /readyz for monitors, /status for people.\n";
+            response(StatusCode::OK, TEXT, pages.into())
+        }
+        _ => response(StatusCode::NOT_FOUND, TEXT, "there are /metrics, /healthz, /readyz and /status\n".into()),
     }
 }
 
-/// The text format of Prometheus, version 0.0.4.
-fn exposition(metrics: &[Metric]) -> String {
-    let mut text = String::new();
-    for Metric { name, help, kind, value } in metrics {
-        let kind = if *kind == Kind::Counter { "counter" } else { "gauge" };
-        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
+fn response(status: StatusCode, kind: HeaderValue, body: String) -> Response<String> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn status(source: &dyn Source) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    serde_json::json!({ "version": version, "failure": source.failure(), "running": source.running() }).to_string()
+}
+
+/// The text format of OpenMetrics, as Prometheus reads it.
+fn exposition(source: Arc<dyn Source>) -> String {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Numbers(source)));
+    let mut out = String::new();
+    // Writing to a string fails only if a metric cannot be encoded, and whole numbers can.
+    let _ = text::encode(&mut out, &registry);
+    out
+}
+
+struct Numbers(Arc<dyn Source>);
+
+impl std::fmt::Debug for Numbers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Numbers")
     }
-    text
+}
+
+impl Collector for Numbers {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), std::fmt::Error> {
+        for Metric { name, help, kind, value } in self.0.metrics() {
+            match kind {
+                Kind::Counter => {
+                    let counter = ConstCounter::new(value);
+                    counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+                }
+                Kind::Gauge => {
+                    let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+                    gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
 
     struct Fixed(Option<String>);
 
     impl Source for Fixed {
         fn metrics(&self) -> Vec<Metric> {
-            vec![Metric { name: "paquebot_logins_total", help: "Logins.", kind: Kind::Counter, value: 3.0 }]
+            vec![
+                Metric { name: "paquebot_logins", help: "Logins.", kind: Kind::Counter, value: 3 },
+                Metric { name: "paquebot_sessions", help: "Sessions now.", kind: Kind::Gauge, value: 2 },
+            ]
         }
 
         fn failure(&self) -> Option<String> {
             self.0.clone()
         }
+
+        fn running(&self) -> Running {
+            Running { process: 7, uptime_seconds: 1, listening: vec!["imap 127.0.0.1:1".into()], imap_sessions: 2 }
+        }
     }
 
-    async fn get(request: &str, source: Fixed) -> String {
+    async fn get(request: &str, failure: Option<&str>) -> String {
         let (mut client, server) = tokio::io::duplex(4096);
-        let serving = tokio::spawn(serve(server, Arc::new(source)));
-        // A request that is too long may be cut before it is written.
+        let source = Arc::new(Fixed(failure.map(str::to_owned)));
+        let serving = tokio::spawn(serve(server, source));
+        // A request that is too long is answered before it is read to its end.
         let _ = client.write_all(request.as_bytes()).await;
+        let _ = client.shutdown().await;
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.unwrap();
         serving.await.unwrap();
@@ -117,23 +180,43 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn pages_are_served() {
-        let metrics = get("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", Fixed(None)).await;
-        assert!(metrics.starts_with("HTTP/1.1 200 OK\r\n"));
-        assert!(metrics.ends_with(
-            "# HELP paquebot_logins_total Logins.\n# TYPE paquebot_logins_total counter\npaquebot_logins_total 3\n"
-        ));
-        assert!(get("GET /readyz HTTP/1.1\r\n\r\n", Fixed(None)).await.ends_with("ready\n"));
-        let failed = get("GET /readyz HTTP/1.1\r\n\r\n", Fixed(Some("the disk is gone".into()))).await;
-        assert!(failed.starts_with("HTTP/1.1 503 ") && failed.contains("the disk is gone"));
-        assert!(get("GET /x HTTP/1.1\r\n\r\n", Fixed(None)).await.starts_with("HTTP/1.1 404 "));
-        assert!(get("POST / HTTP/1.1\r\n\r\n", Fixed(None)).await.starts_with("HTTP/1.1 405 "));
-        assert!(get("HEAD / HTTP/1.1\r\n\r\n", Fixed(None)).await.ends_with("\r\n\r\n"));
+    async fn metrics_are_in_the_format_of_monitors() {
+        let answer = get("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", None).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("openmetrics-text"), "{answer}");
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let expected = "# HELP paquebot_logins Logins.\n# TYPE paquebot_logins counter\npaquebot_logins_total 3\n\
+                        # HELP paquebot_sessions Sessions now.\n# TYPE paquebot_sessions gauge\npaquebot_sessions 2\n# EOF\n";
+        assert_eq!(body, expected);
     }
 
     #[tokio::test]
-    async fn a_request_without_end_is_cut() {
-        let answer = get(&"x".repeat(20_000), Fixed(None)).await;
-        assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
+    async fn readiness_follows_the_store() {
+        assert!(get("GET /readyz HTTP/1.0\r\n\r\n", None).await.starts_with("HTTP/1.0 200"));
+        let failed = get("GET /readyz HTTP/1.1\r\n\r\n", Some("disk")).await;
+        assert!(failed.starts_with("HTTP/1.1 503") && failed.ends_with("reads only: disk\n"), "{failed}");
+        assert!(get("GET /healthz HTTP/1.1\r\n\r\n", Some("disk")).await.starts_with("HTTP/1.1 200"));
+    }
+
+    #[tokio::test]
+    async fn status_is_an_object() {
+        let answer = get("GET /status HTTP/1.1\r\n\r\n", Some("disk")).await;
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!((&status["failure"], &status["running"]["imap_sessions"]), (&"disk".into(), &2.into()));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_page_is_refused() {
+        for (request, status) in [
+            ("POST /metrics HTTP/1.1\r\n\r\n", "405"),
+            ("GET /../secret HTTP/1.1\r\n\r\n", "404"),
+            ("nonsense\r\n\r\n", "400"),
+        ] {
+            assert!(get(request, None).await.starts_with(&format!("HTTP/1.1 {status}")), "{request}");
+        }
+        let long = format!("GET /metrics HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(20_000));
+        assert!(get(&long, None).await.starts_with("HTTP/1.1 431"));
+        let head = get("HEAD /healthz HTTP/1.1\r\n\r\n", None).await;
+        assert!(head.starts_with("HTTP/1.1 200") && head.ends_with("\r\n\r\n"), "{head}");
     }
 }

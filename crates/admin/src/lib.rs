@@ -12,4 +12,4 @@ mod recover;
 mod request;
 
 pub use execute::execute;
-pub use request::{Answer, Checked, Progress, Recoverable, Request, User};
+pub use request::{Answer, Checked, Fate, Imported, Progress, Recoverable, Request, Running, Status, User};

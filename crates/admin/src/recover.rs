@@ -3,65 +3,74 @@
 use std::sync::Arc;
 
 use paquebot_mailbox::{Account, Service};
-use paquebot_model::{Mailbox, Op, Outcome, Page, Row, Rows, Scan, Tombstone, key};
-use paquebot_types::{AccountId, MailboxName, ModSeq, ShardId};
+use paquebot_model::{Mailbox, Row, Rows, Scan, key};
+use paquebot_types::{AccountId, MailboxName, ShardId};
 
 use crate::request::{Answer, Recoverable};
 
 /// Messages and octets of an account.
 pub fn totals(service: &Arc<Service>, shard: ShardId, account: AccountId) -> Result<(u64, u64), String> {
+    let rows = service.store().read().map_err(|error| error.to_string())?.rows(shard);
+    let (from, to) = key::mailboxes(account);
     let mut totals = (0, 0);
-    for mailbox in mailboxes(service, shard, account)?.iter().filter(|mailbox| mailbox.deleted_ms.is_none()) {
-        totals = (totals.0 + u64::from(mailbox.messages), totals.1 + mailbox.size);
-    }
+    let scanned = rows.scan(&from, &to, &mut |_, value| {
+        if let Some(mailbox) = Mailbox::decode(value).filter(|mailbox| mailbox.deleted_ms.is_none()) {
+            totals = (totals.0 + u64::from(mailbox.messages), totals.1 + mailbox.size);
+        }
+        Scan::Continue
+    });
+    scanned.map_err(|error| error.to_string())?;
     Ok(totals)
 }
 
-/// Every mailbox that has lost something, and every one that is lost itself.
-pub fn list(account: &Account) -> Result<Vec<Recoverable>, String> {
-    let (shard, id) = account.id();
+/// Every mailbox that has lost something at `since_ms` or after, and every one that is lost itself.
+pub fn list(account: &Account, only: Option<&MailboxName>, since_ms: u64) -> Result<Vec<Recoverable>, String> {
     let mut found = Vec::new();
-    for mailbox in mailboxes(account.service(), shard, id)? {
-        let (messages, first_ms, last_ms) = match mailbox.deleted_ms {
-            Some(time) => (mailbox.messages.into(), Some(time), Some(time)),
-            None => expunged(account, &mailbox)?,
-        };
-        if messages > 0 || mailbox.deleted_ms.is_some() {
-            let (name, deleted_ms) = (mailbox.name.as_str().to_owned(), mailbox.deleted_ms);
-            found.push(Recoverable { mailbox: name, deleted_ms, messages, first_ms, last_ms });
+    for mailbox in wanted(account, only)? {
+        let expunged: Vec<_> = mailbox.expunged.iter().filter(|expunged| expunged.time_ms >= since_ms).collect();
+        if mailbox.deleted_ms.map_or(expunged.is_empty(), |time| time < since_ms) {
+            continue;
         }
+        found.push(Recoverable {
+            mailbox: mailbox.name.as_str().to_owned(),
+            deleted_ms: mailbox.deleted_ms,
+            held: mailbox.messages,
+            expunged: expunged.iter().map(|expunged| expunged.messages).sum(),
+            first_ms: expunged.first().map(|expunged| expunged.time_ms),
+            last_ms: expunged.last().map(|expunged| expunged.time_ms),
+        });
     }
-    found.sort_by(|a, b| a.mailbox.cmp(&b.mailbox));
     Ok(found)
 }
 
-/// Brings back deleted mailboxes, those of this name or all, and then what was expunged from the ones there are.
+/// Brings back deleted mailboxes, and what was expunged from those and from the ones that are there.
 pub async fn undelete(account: &Account, only: Option<&MailboxName>, since_ms: u64) -> Result<Answer, String> {
-    let (shard, id) = account.id();
-    let (mut messages, mut restored) = (0, 0);
-    let wanted = |mailbox: &Mailbox| only.is_none_or(|name| mailbox.name == *name);
-    let all = mailboxes(account.service(), shard, id)?;
-    for mailbox in
-        all.iter().filter(|mailbox| wanted(mailbox) && mailbox.deleted_ms.is_some_and(|time| time >= since_ms))
-    {
-        let name = free_name(account, &mailbox.name)?;
-        let op = Op::UndeleteMailbox { account: id, mailbox: mailbox.id, name };
-        if let Outcome::Undeleted { messages: back } =
-            account.change(op, Vec::new()).await.map_err(|e| e.to_string())?
-        {
-            messages += back;
-            restored += 1;
+    let (mut messages, mut mailboxes) = (0, 0);
+    for mailbox in wanted(account, only)? {
+        if let Some(time) = mailbox.deleted_ms {
+            if time < since_ms {
+                continue;
+            }
+            let name = free_name(account, &mailbox.name)?;
+            messages += account.undelete_mailbox(mailbox.mailbox, &name).await.map_err(|error| error.to_string())?;
+            mailboxes += 1;
+        }
+        if !mailbox.expunged.is_empty() {
+            messages += account.undelete(mailbox.mailbox, since_ms).await.map_err(|error| error.to_string())?;
         }
     }
-    for mailbox in all.iter().filter(|mailbox| wanted(mailbox) && mailbox.deleted_ms.is_none()) {
-        let op = Op::Undelete { account: id, mailbox: mailbox.id, since_ms };
-        if let Outcome::Undeleted { messages: back } =
-            account.change(op, Vec::new()).await.map_err(|e| e.to_string())?
-        {
-            messages += back;
-        }
+    Ok(Answer::Undeleted { messages, mailboxes })
+}
+
+/// Of all mailboxes or of those of one name. A name that no mailbox has or had is somebody's mistake.
+fn wanted(account: &Account, only: Option<&MailboxName>) -> Result<Vec<paquebot_mailbox::Recoverable>, String> {
+    let mut found = account.recoverable().map_err(|error| error.to_string())?;
+    let Some(name) = only else { return Ok(found) };
+    found.retain(|mailbox| mailbox.name == *name);
+    if found.is_empty() && account.mailbox_named(name).map_err(|error| error.to_string())?.is_none() {
+        return Err(format!("{name}: there is no such mailbox, and none that was deleted; `--list` names all"));
     }
-    Ok(Answer::Undeleted { messages, mailboxes: restored })
+    Ok(found)
 }
 
 /// The name that the mailbox had, or one like it if another has taken it.
@@ -71,35 +80,4 @@ fn free_name(account: &Account, name: &MailboxName) -> Result<MailboxName, Strin
     let others = (1..).filter_map(|number| MailboxName::new(&format!("{name} (undeleted {number})")).ok());
     let mut candidates = std::iter::once(name.clone()).chain(others.take(1000));
     candidates.find(|name| !taken(name)).ok_or_else(|| format!("{name}: every name like it is taken"))
-}
-
-fn mailboxes(service: &Arc<Service>, shard: ShardId, account: AccountId) -> Result<Vec<Mailbox>, String> {
-    let rows = service.store().read().map_err(|error| error.to_string())?.rows(shard);
-    let (from, to) = key::mailboxes(account);
-    let mut found = Vec::new();
-    let scanned = rows.scan(&from, &to, &mut |_, value| {
-        found.extend(Mailbox::decode(value));
-        Scan::Continue
-    });
-    scanned.map_err(|error| error.to_string())?;
-    Ok(found)
-}
-
-/// How many messages a mailbox has lost that can come back, and between which times.
-fn expunged(account: &Account, mailbox: &Mailbox) -> Result<(u64, Option<u64>, Option<u64>), String> {
-    let (shard, id) = account.id();
-    let rows = account.service().store().read().map_err(|error| error.to_string())?.rows(shard);
-    let (from, to) = key::tombstones_after(id, mailbox.id, ModSeq::ZERO);
-    let (mut messages, mut first, mut last) = (0, None, None);
-    let scanned = rows.scan(&from, &to, &mut |_, value| {
-        if let Some(tombstone) = Tombstone::decode(value).filter(|tombstone| !tombstone.messages.is_empty()) {
-            let pages = tombstone.messages.iter().filter_map(|page| Page::decode(page));
-            messages += pages.map(|page| page.messages.len() as u64).sum::<u64>();
-            first = Some(first.map_or(tombstone.time_ms, |first: u64| first.min(tombstone.time_ms)));
-            last = Some(last.map_or(tombstone.time_ms, |last: u64| last.max(tombstone.time_ms)));
-        }
-        Scan::Continue
-    });
-    scanned.map_err(|error| error.to_string())?;
-    Ok((messages, first, last))
 }

@@ -13,6 +13,12 @@ pub enum Request {
         name: String,
         credentials: String,
     },
+    /// Several users at once; what becomes of each is in the answer, in the same order.
+    UserImport {
+        users: Vec<Imported>,
+        /// Whether the password of a user that there is already is replaced.
+        replace: bool,
+    },
     UserList,
     UserPasswd {
         name: String,
@@ -25,9 +31,11 @@ pub enum Request {
     Backup {
         directory: PathBuf,
     },
-    /// What of a user's can come back.
+    /// What of a user's can come back that went at `since_ms` or after.
     Recoverable {
         user: String,
+        mailbox: Option<String>,
+        since_ms: u64,
     },
     /// Brings back what was expunged at or after `since_ms`, of one mailbox or of all, and deleted mailboxes.
     Undelete {
@@ -44,11 +52,53 @@ pub enum Request {
 pub enum Answer {
     Done,
     Users { users: Vec<User> },
+    Imported { fates: Vec<Fate> },
     Checked(Checked),
     BackedUp { packs: u64, bytes: u64 },
     Recoverable { mailboxes: Vec<Recoverable> },
     Undeleted { messages: u64, mailboxes: u64 },
-    Status { version: String, store: String, users: u64, failure: Option<String> },
+    Status(Status),
+}
+
+/// A user with the hash of a password that was made elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Imported {
+    pub name: String,
+    pub credentials: String,
+}
+
+/// What became of a user that was to be imported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fate {
+    Added,
+    Replaced,
+    /// There is such a user, who was left as he is.
+    Exists,
+    Failed(String),
+}
+
+/// How a server is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    pub version: String,
+    /// The store's own number.
+    pub store: String,
+    pub users: u64,
+    /// Why no changes are taken; `None` while they are.
+    pub failure: Option<String>,
+    /// `None`: no server runs.
+    pub running: Option<Running>,
+}
+
+/// What is known of a server that runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Running {
+    pub process: u32,
+    pub uptime_seconds: u64,
+    /// As the start-up lines said: `imap 127.0.0.1:1143`.
+    pub listening: Vec<String>,
+    pub imap_sessions: u32,
 }
 
 /// How far a long command is.
@@ -84,8 +134,10 @@ pub struct Recoverable {
     pub mailbox: String,
     /// The mailbox itself has been deleted, at this time.
     pub deleted_ms: Option<u64>,
-    /// Expunged messages; of a deleted mailbox those that were in it.
-    pub messages: u64,
+    /// Messages that were in it when it was deleted.
+    pub held: u32,
+    /// Messages that were expunged from it.
+    pub expunged: u64,
     /// When the first and the last of them went.
     pub first_ms: Option<u64>,
     pub last_ms: Option<u64>,

@@ -6,35 +6,56 @@ pub mod user;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use paquebot_admin::{Answer, Progress, Request, control, execute};
+use paquebot_admin::{Answer, Progress, Request, Running, control, execute};
 use paquebot_config::Config;
+use paquebot_mailbox::Service;
 use tokio::sync::mpsc;
 
-use crate::{cli, node};
+use crate::{cli, node, privileges};
 
 /// Has a command carried out by whoever has the data directory open: the server that runs, or else this process.
 pub async fn ask(config: &Config, request: Request) -> anyhow::Result<Answer> {
+    let mut answers = ask_all(config, vec![request]).await?;
+    answers.pop().context("there is no answer")
+}
+
+/// The same for several, the data directory being opened once.
+pub async fn ask_all(config: &Config, requests: Vec<Request>) -> anyhow::Result<Vec<Answer>> {
     let bar = Bar::default();
-    if let Some(answer) = control::ask(&config.data, &request, |progress| bar.show(progress)).await? {
-        return Ok(answer);
+    if control::is_answered(&config.data) {
+        let mut answers = Vec::new();
+        for request in requests {
+            let answer = control::ask(&config.data, &request, |progress| bar.show(progress)).await?;
+            answers.push(answer.context("the server has stopped")?);
+        }
+        return Ok(answers);
     }
+    privileges::drop_root(config)?;
     let service = node::start(config).await?;
-    let (sender, mut progress) = mpsc::channel(16);
-    let answer = {
-        let work = execute(&service, request, sender);
+    let answers = carry_out(&service, requests, &bar).await;
+    node::stop(service).await?;
+    answers
+}
+
+async fn carry_out(service: &Arc<Service>, requests: Vec<Request>, bar: &Bar) -> anyhow::Result<Vec<Answer>> {
+    let mut answers = Vec::new();
+    for request in requests {
+        let (sender, mut progress) = mpsc::channel(16);
+        let work = execute(service, request, sender);
         tokio::pin!(work);
-        loop {
+        let answer = loop {
             tokio::select! {
                 Some(progress) = progress.recv() => bar.show(progress),
                 answer = &mut work => break answer,
             }
-        }
-    };
-    node::stop(service).await?;
-    answer.map_err(|error| anyhow!(error))
+        };
+        answers.push(answer.map_err(|error| anyhow!(error))?);
+    }
+    Ok(answers)
 }
 
 /// How far a long command is: a bar on a terminal, now and then a line elsewhere.
@@ -113,25 +134,22 @@ pub async fn backup(config: &Config, directory: PathBuf) -> anyhow::Result<()> {
 }
 
 pub async fn status(config: &Config, options: cli::Output) -> anyhow::Result<()> {
-    let mut running = true;
-    let answer = match control::ask(&config.data, &Request::Status, |_| {}).await? {
-        Some(answer) => answer,
-        None => {
-            running = false;
-            ask(config, Request::Status).await?
-        }
-    };
-    let Answer::Status { version, store, users, failure } = answer else { bail!(unexpected(&answer)) };
+    let answer = ask(config, Request::Status).await?;
+    let Answer::Status(status) = answer else { bail!(unexpected(&answer)) };
     if options.json {
-        let status = serde_json::json!({ "running": running, "version": version, "store": store, "users": users, "failure": failure });
-        println!("{status}");
-    } else {
-        let state = match (&failure, running) {
-            (Some(why), _) => format!("serves reads only: {why}"),
-            (None, true) => "running".to_owned(),
-            (None, false) => "not running".to_owned(),
-        };
-        println!("Paquebot {version}, store {store}, {users} users: {state}");
+        println!("{}", serde_json::to_string(&status)?);
+        return Ok(());
+    }
+    println!("Paquebot {}, store {}, {} users", status.version, status.store, status.users);
+    match &status.running {
+        Some(Running { process, uptime_seconds, listening, imap_sessions }) => {
+            println!("running as process {process} for {uptime_seconds} s, {imap_sessions} IMAP sessions");
+            listening.iter().for_each(|line| println!("  {line}"));
+        }
+        None => println!("no server runs"),
+    }
+    if let Some(why) = &status.failure {
+        println!("it takes no changes: {why}");
     }
     Ok(())
 }

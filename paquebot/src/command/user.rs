@@ -1,15 +1,17 @@
 //! `paquebot user`.
 
 use std::io::{BufRead as _, IsTerminal as _};
-use std::path::Path;
 
 use anyhow::{Context as _, bail, ensure};
-use paquebot_admin::{Answer, Request};
-use paquebot_auth::{Credentials, Scheme, Secret, UserName};
+use paquebot_admin::{Answer, Fate, Imported, Request};
+use paquebot_auth::{Access, CreateError, Credentials, PasswdFile, Scheme, Secret, UserName};
 use paquebot_config::Config;
 
-use super::{ask, unexpected};
-use crate::cli::{NewPassword, Output, User};
+use super::{ask, ask_all, unexpected};
+use crate::cli::{Import, NewPassword, Output, User};
+
+/// So many users are well below what one request may have in octets.
+const IMPORTED_AT_ONCE: usize = 500;
 
 pub async fn run(config: &Config, command: User) -> anyhow::Result<()> {
     match command {
@@ -25,7 +27,7 @@ pub async fn run(config: &Config, command: User) -> anyhow::Result<()> {
         }
         User::Remove { name: text } => done(ask(config, Request::UserRemove { name: name(&text)? }).await?),
         User::List(options) => list(config, options).await,
-        User::Import { file, scheme } => import(config, &file, &scheme).await,
+        User::Import(options) => import(config, options).await,
     }
 }
 
@@ -74,33 +76,56 @@ async fn list(config: &Config, options: Output) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Every line stands for itself: what cannot be taken is named, and the rest is.
-async fn import(config: &Config, file: &Path, scheme: &str) -> anyhow::Result<()> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let Some(scheme) = Scheme::named(scheme) else { bail!("{scheme}: there is no such password scheme") };
-    let (mut added, mut problems) = (0, 0);
-    for (index, line) in text.lines().enumerate() {
-        if line.trim().is_empty() || line.starts_with('#') {
+/// Every user stands for himself: who cannot be taken is named, and the rest is.
+async fn import(config: &Config, options: Import) -> anyhow::Result<()> {
+    let Import { file, scheme, replace } = options;
+    let Some(scheme) = Scheme::named(&scheme) else { bail!("{scheme}: there is no such password scheme") };
+    let users = PasswdFile::open(&file, scheme)?;
+    let mut problems: Vec<String> = users.problems().iter().map(ToString::to_string).collect();
+    let mut taken = Vec::new();
+    for (name, found) in users.all() {
+        if found.access != Access::default() {
+            problems
+                .push(format!("{name}: nologin and allow_nets have no place here; keep the user in auth.passwd_file"));
             continue;
         }
-        match import_line(config, line, scheme).await {
-            Ok(()) => added += 1,
-            Err(error) => {
-                problems += 1;
-                eprintln!("{}, line {}: {error:#}", file.display(), index + 1);
-            }
+        match hashed(found.credentials) {
+            Ok(credentials) => taken.push(Imported { name: name.to_string(), credentials: credentials.encode() }),
+            Err(error) => problems.push(format!("{name}: {error}")),
         }
     }
-    println!("{added} users were added");
-    ensure!(problems == 0, "{problems} lines could not be taken");
+    let names: Vec<String> = taken.iter().map(|user| user.name.clone()).collect();
+    let requests = taken.chunks(IMPORTED_AT_ONCE).map(|users| Request::UserImport { users: users.to_vec(), replace });
+    let mut fates = Vec::new();
+    for answer in ask_all(config, requests.collect()).await? {
+        match answer {
+            Answer::Imported { fates: some } => fates.extend(some),
+            other => bail!(unexpected(&other)),
+        }
+    }
+    let (mut added, mut replaced, mut left) = (0, 0, 0);
+    for (name, fate) in names.iter().zip(fates) {
+        match fate {
+            Fate::Added => added += 1,
+            Fate::Replaced => replaced += 1,
+            Fate::Exists => {
+                left += 1;
+                eprintln!("{name}: there is such a user already, whose password stays; --replace takes the file's");
+            }
+            Fate::Failed(why) => problems.push(format!("{name}: {why}")),
+        }
+    }
+    problems.iter().for_each(|problem| eprintln!("{problem}"));
+    println!("{added} added, {replaced} replaced, {left} left as they were, {} problems", problems.len());
+    ensure!(problems.is_empty(), "not every user could be taken");
     Ok(())
 }
 
-async fn import_line(config: &Config, line: &str, scheme: Scheme) -> anyhow::Result<()> {
-    let mut fields = line.split(':');
-    let name = name(fields.next().unwrap_or_default())?;
-    let hash = fields.next().filter(|hash| !hash.is_empty()).with_context(|| format!("{name} has no password"))?;
-    let credentials =
-        Credentials::from_hash(hash, scheme).with_context(|| format!("{name}: the password cannot be used"))?;
-    done(ask(config, Request::UserAdd { name, credentials: credentials.encode() }).await?)
+/// Hashes stay as they are; a password in plain text becomes one.
+fn hashed(credentials: Credentials) -> Result<Credentials, CreateError> {
+    let plain = ["{PLAIN}", "{CLEARTEXT}"].iter().find_map(|scheme| {
+        let (start, password) = credentials.password_hash.split_at_checked(scheme.len())?;
+        start.eq_ignore_ascii_case(scheme).then(|| Secret::new(password))
+    });
+    plain.map_or(Ok(credentials), |password| Credentials::create(&password))
 }

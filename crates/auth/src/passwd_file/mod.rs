@@ -128,6 +128,15 @@ impl PasswdFile {
         self.loaded.lock().users.values().filter(|user| user.found.is_some()).count()
     }
 
+    /// Every user with a line that can be used, by name.
+    pub fn all(&self) -> Vec<(UserName, Found)> {
+        let loaded = self.loaded.lock();
+        let usable = loaded.users.iter().filter_map(|(name, user)| Some((name.clone(), user.found.clone()?)));
+        let mut all: Vec<_> = usable.collect();
+        all.sort_by(|(one, _), (other, _)| one.cmp(other));
+        all
+    }
+
     fn find_at(&self, user: &UserName, now: Instant) -> Result<Option<Found>, PasswdFileError> {
         let mut loaded = self.loaded.lock();
         if now.saturating_duration_since(loaded.looked) >= LOOK_EVERY {

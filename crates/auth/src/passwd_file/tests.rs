@@ -50,6 +50,8 @@ fn users_are_found_whatever_the_case_and_the_missing_fields() {
     let file = file.open();
     assert_eq!(file.problems(), []);
     assert_eq!(file.users(), 5);
+    let all: Vec<String> = file.all().iter().map(|(name, _)| name.to_string()).collect();
+    assert_eq!(all, ["alice@example.org", "bare", "bob", "carol", "dave"]);
     assert!(verifies(&find(&file, "BOB").unwrap(), "secret"));
     assert!(!verifies(&find(&file, "bob").unwrap(), "Secret"));
     for user in ["alice@example.org", "bare"] {
