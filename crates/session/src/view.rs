@@ -158,6 +158,17 @@ impl View {
         self.picked(numbers).map(|(_, message)| message.uid).collect()
     }
 
+    /// Those of these UIDs that are not in the view. What is in it the client counts, so it is never told to have gone earlier: a message that went after
+    /// the view was made is told when the view next changes.
+    pub(crate) fn without_messages_in_it(&self, uids: UidSet) -> UidSet {
+        let in_view = self.numbers_of(&uids);
+        if in_view.is_empty() {
+            return uids;
+        }
+        let in_view = self.uids_of(&in_view);
+        uids.iter().filter(|uid| !in_view.contains(*uid)).collect()
+    }
+
     /// Goes to a later version of the mailbox; gives what the client is to be told of it.
     pub(crate) fn refresh(&mut self, new: Arc<Snapshot>, expunges: Expunges) -> Update {
         if Arc::ptr_eq(&self.snapshot, &new) && (self.ghosts.is_empty() || expunges == Expunges::Hold) {

@@ -67,12 +67,7 @@ fn tell_vanished(session: &mut Session, set: &MessageSet, modseq: ModSeq) -> Res
         MessageSet::Numbers(set) => set.to_uids(Some(Uid::MAX)),
     };
     let expunged = session.account().expunged_since(selected.live.at.mailbox, modseq)?;
-    let mut vanished = expunged.intersection(&named);
-    let in_view = selected.view.numbers_of(&vanished);
-    if !in_view.is_empty() {
-        let in_view = selected.view.uids_of(&in_view);
-        vanished = vanished.iter().filter(|uid| !in_view.contains(*uid)).collect();
-    }
+    let vanished = selected.view.without_messages_in_it(expunged.intersection(&named));
     session.writer().vanished_earlier(&vanished);
     Ok(())
 }

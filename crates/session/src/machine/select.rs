@@ -141,6 +141,8 @@ fn first_unseen(view: &View) -> Option<SeqNum> {
 }
 
 /// Tells what has gone since the client was here; gives the messages whose flags it is to be told.
+///
+/// A message may go after the view was made. It is counted by the EXISTS that was told, so it is told as usual, when its time comes.
 fn resynchronize(session: &mut Session, qresync: &QResync) -> Result<UidSet, ServiceError> {
     let selected = session.selected();
     let (view, mailbox) = (&selected.view, &selected.view.snapshot().mailbox);
@@ -149,7 +151,7 @@ fn resynchronize(session: &mut Session, qresync: &QResync) -> Result<UidSet, Ser
     }
     let known = known_uids(qresync, mailbox.uid_next);
     let expunged = session.account().expunged_since(selected.live.at.mailbox, qresync.modseq)?;
-    let mut vanished = expunged.intersection(&known);
+    let mut vanished = view.without_messages_in_it(expunged.intersection(&known));
     if let Some(seq_match) = &qresync.seq_match
         && let Some(matched) = last_match(view, seq_match)
     {

@@ -148,6 +148,17 @@ impl Client {
     }
 }
 
+/// A message that goes between the view and the look at what has gone is told once, by the view.
+#[test]
+fn what_is_in_the_view_did_not_vanish_earlier() {
+    let mut messages: BTreeMap<u32, u64> = [(3, 1), (5, 1)].into();
+    let mut view = View::new(snapshot(&messages, 7, 0));
+    messages.remove(&3);
+    let gone: UidSet = [1, 2, 3, 6].map(uid).into_iter().collect();
+    assert_eq!(view.without_messages_in_it(gone), [1, 2, 6].map(uid).into_iter().collect());
+    assert_eq!(view.refresh(snapshot(&messages, 7, 0), Expunges::Tell).expunged.len(), 1);
+}
+
 /// A change of the mailbox: messages come, change, go.
 #[derive(Debug, Clone)]
 struct Change {
