@@ -8,10 +8,11 @@ use anyhow::{Context, Result, ensure};
 
 use crate::samples::checkout;
 
-/// The program under test: `PAQUEBOT_BIN`, which `cargo xtask test` sets, or the one that cargo builds beside this test.
+/// The program under test: `PAQUEBOT_BIN`, which `cargo xtask test` sets, the one that cargo has built for the binary's own tests, or else the
+/// one that cargo builds beside this test.
 pub fn paquebot() -> Result<PathBuf> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    if let Some(path) = std::env::var_os("PAQUEBOT_BIN") {
+    if let Some(path) = std::env::var_os("PAQUEBOT_BIN").or_else(|| std::env::var_os("CARGO_BIN_EXE_paquebot")) {
         return Ok(path.into());
     }
     BUILT.get_or_init(|| build().map_err(|error| format!("{error:#}"))).clone().map_err(anyhow::Error::msg)

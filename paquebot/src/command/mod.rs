@@ -4,7 +4,8 @@ pub mod undelete;
 pub mod user;
 
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::os::unix::fs::{MetadataExt as _, chown};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -126,11 +127,30 @@ pub async fn backup(config: &Config, directory: PathBuf) -> anyhow::Result<()> {
     let directory = std::path::absolute(&directory).with_context(|| format!("cannot find {}", directory.display()))?;
     match ask(config, Request::Backup { directory: directory.clone() }).await? {
         Answer::BackedUp { packs, bytes } => {
+            copy_beside(&config.data, &directory)?;
             println!("{packs} packs, {bytes} bytes are in {}", directory.display());
             Ok(())
         }
         other => bail!(unexpected(&other)),
     }
+}
+
+/// What the server keeps beside the store, for the copy to serve as the same server. The files stay for their owner alone.
+fn copy_beside(data: &Path, directory: &Path) -> anyhow::Result<()> {
+    let owner = directory.metadata().with_context(|| format!("cannot look at {}", directory.display()))?;
+    for name in ["secret", "tls.key", "tls.crt"] {
+        let (from, to) = (data.join(name), directory.join(name));
+        if !from.exists() {
+            continue;
+        }
+        let copied = std::fs::copy(&from, &to).and_then(|_| {
+            // Root may have asked a server that is somebody else.
+            let (uid, gid) = (owner.uid(), owner.gid());
+            if to.metadata()?.uid() != uid { chown(&to, Some(uid), Some(gid)) } else { Ok(()) }
+        });
+        copied.with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+    }
+    Ok(())
 }
 
 pub async fn status(config: &Config, options: cli::Output) -> anyhow::Result<()> {
