@@ -96,7 +96,7 @@ pub enum Command {
 /// What the session has agreed on with its client, and how much of anything one command may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ParseContext {
-    /// Whether UTF8=ACCEPT or IMAP4rev2 was enabled: quoted strings may hold UTF-8 and mailbox names are UTF-8, not modified UTF-7.
+    /// Whether UTF8=ACCEPT or IMAP4rev2 was enabled: mailbox names are UTF-8, not modified UTF-7.
     pub utf8: bool,
     /// Elements of one set of numbers, before merging.
     pub set_elements_max: usize,

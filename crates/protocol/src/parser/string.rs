@@ -57,20 +57,18 @@ impl<'a> Parser<'a> {
         if self.skip_bytes(b"NIL") { Ok(None) } else { self.string(what).map(Some) }
     }
 
-    /// `quoted = DQUOTE *QUOTED-CHAR DQUOTE`; UTF-8 in it only where the session has enabled it.
+    /// `quoted = DQUOTE *QUOTED-CHAR DQUOTE`
+    ///
+    /// Octets beyond ASCII are let pass as a literal's are, whether or not UTF-8 is enabled: clients do write passwords and search texts so, and
+    /// whoever takes the string knows what it may be.
     fn quoted(&mut self) -> Parsed<Cow<'a, [u8]>> {
         self.byte(b'"', "a quoted string")?;
-        let start = self.at();
         let plain = self.quoted_run()?;
         if self.skip_byte(b'"') {
-            return Ok(Cow::Borrowed(self.checked(start, plain)?));
+            return Ok(Cow::Borrowed(plain));
         }
         let mut text = plain.to_vec();
-        loop {
-            if self.skip_byte(b'"') {
-                self.checked(start, &text)?;
-                return Ok(Cow::Owned(text));
-            }
+        while !self.skip_byte(b'"') {
             self.byte(b'\\', "a closing quote")?;
             match self.peek() {
                 Some(byte @ (b'"' | b'\\')) => text.push(byte),
@@ -79,24 +77,16 @@ impl<'a> Parser<'a> {
             self.skip(1);
             text.extend_from_slice(self.quoted_run()?);
         }
+        Ok(Cow::Owned(text))
     }
 
-    /// The bytes up to a quote, a backslash or the end; none that a quoted string cannot have.
+    /// The octets up to a quote or a backslash; none that a quoted string cannot have.
     fn quoted_run(&mut self) -> Parsed<&'a [u8]> {
-        let utf8 = self.context.utf8;
-        let run = self.take_while(|byte| match byte {
-            b'"' | b'\\' | b'\r' | b'\n' | 0 => false,
-            _ => utf8 || byte.is_ascii(),
-        });
+        let run = self.take_while(|byte| !matches!(byte, b'"' | b'\\' | b'\r' | b'\n' | 0));
         match self.peek() {
             Some(b'"' | b'\\') => Ok(run),
-            Some(byte) if !byte.is_ascii() => self.expected("ASCII, as UTF-8 is not enabled"),
             _ => self.expected("a closing quote"),
         }
-    }
-
-    fn checked<'t>(&self, start: usize, text: &'t [u8]) -> Parsed<&'t [u8]> {
-        if text.is_ascii() || std::str::from_utf8(text).is_ok() { Ok(text) } else { Self::expected_at(start, "UTF-8") }
     }
 
     /// `literal = "{" number64 ["+"] "}" CRLF *CHAR8`: no NUL in it.

@@ -79,6 +79,7 @@ fn login_takes_every_kind_of_string() {
     assert_eq!(command(r#"LOGIN "a\"b\\c" "x]y""#), login("a\"b\\c", b"x]y"));
     assert_eq!(command("LOGIN a[] x]"), login("a[]", b"x]"));
     assert_eq!(command("LOGIN j {2}\r\n\u{e9}"), login("j", "\u{e9}".as_bytes()));
+    assert_eq!(command("LOGIN \"j\u{f6}rg\" \"\u{e9}\\\"\""), login("j\u{f6}rg", "\u{e9}\"".as_bytes()));
     assert_eq!(command_utf8("LOGIN \"j\u{f6}rg\" \"\u{e9}\""), login("j\u{f6}rg", "\u{e9}".as_bytes()));
     assert!(!format!("{:?}", command("LOGIN a sesame")).contains("sesame"));
 }

@@ -29,7 +29,6 @@ const MALFORMED: &[(&str, usize, &str)] = &[
     ("LOGIN \"a\\b\" c", 9, "LOGIN: expected a quote or a backslash after the backslash"),
     ("LOGIN \"a\rb\" c", 8, "LOGIN: expected a closing quote"),
     ("LOGIN \"a\0b\" c", 8, "LOGIN: expected a closing quote"),
-    ("LOGIN \"\u{e9}\" c", 7, "LOGIN: expected ASCII, as UTF-8 is not enabled"),
     ("LOGIN \u{e9} c", 6, "LOGIN: expected a user name"),
     ("LOGIN a*b c", 7, "LOGIN: expected a space"),
     ("LOGIN {3}\r\na\0b c", 12, "LOGIN: expected no NUL in a literal"),
