@@ -69,7 +69,7 @@ pub enum SearchKey {
     SaveDateSupported,
     /// Seconds; at least that long ago.
     Older(u32),
-    /// Seconds; less than that long ago.
+    /// Seconds; that long ago or less (RFC 5032, 2).
     Younger(u32),
     Larger(u64),
     Smaller(u64),
