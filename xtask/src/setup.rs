@@ -26,6 +26,7 @@ const DEBIAN: &[&str] = &[
     "postfix",
     "python3",
     "python3-venv",
+    "strace",
 ];
 const PYTHON: &[&str] = &["IMAPClient==4.1.0"];
 const NODE: &[&str] = &["imapflow@2.10.2"];
