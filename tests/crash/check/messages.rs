@@ -32,33 +32,73 @@ type Add<'a> = (&'a Record, &'a [Token], How, Option<&'a [Uid]>);
 struct Messages<'a> {
     history: &'a History,
     mailbox: &'a str,
+    /// By their beginnings.
     seen: Vec<(&'a Record, &'a Observation)>,
+    /// Who saw a UID last, by the beginnings.
+    last_seen: BTreeMap<Uid, &'a Record>,
     adds: Vec<Add<'a>>,
     /// The UIDs that a token was ever known to have.
     known: BTreeMap<Token, BTreeSet<Uid>>,
+    /// Tokens that COPY or MOVE may have brought.
+    copied: BTreeSet<Token>,
+    /// What may have removed messages.
+    removals: Vec<&'a Record>,
+    /// What may have set `\\Deleted`, which is only ever set in the shared mailboxes.
+    deletions: BTreeMap<Uid, Vec<&'a Record>>,
 }
 
 impl<'a> Messages<'a> {
     fn new(history: &'a History, mailbox: &'a str) -> Self {
         let seen = observations(history, Some(mailbox));
-        let mut known: BTreeMap<Token, BTreeSet<Uid>> = BTreeMap::new();
-        for (_, observation) in &seen {
+        let mut messages = Self {
+            history,
+            mailbox,
+            seen,
+            last_seen: BTreeMap::new(),
+            adds: Vec::new(),
+            known: BTreeMap::new(),
+            copied: BTreeSet::new(),
+            removals: Vec::new(),
+            deletions: BTreeMap::new(),
+        };
+        for (record, observation) in &messages.seen {
             for (uid, message) in &observation.messages {
-                known.entry(message.token).or_default().insert(*uid);
+                messages.known.entry(message.token).or_default().insert(*uid);
+                messages.last_seen.insert(*uid, record);
             }
         }
-        let mut adds = Vec::new();
         for record in &history.records {
-            if let Event::Add { mailbox: into, tokens, how, uids } = &record.event
-                && into == mailbox
-            {
-                for (token, uid) in tokens.iter().zip(uids.iter().flatten()) {
-                    known.entry(*token).or_default().insert(*uid);
-                }
-                adds.push((record, tokens.as_slice(), *how, uids.as_deref()));
-            }
+            messages.index(record);
         }
-        Self { history, mailbox, seen, adds, known }
+        messages
+    }
+
+    fn index(&mut self, record: &'a Record) {
+        match &record.event {
+            Event::Add { mailbox, tokens, how, uids } if mailbox == self.mailbox => {
+                for (token, uid) in tokens.iter().zip(uids.iter().flatten()) {
+                    self.known.entry(*token).or_default().insert(*uid);
+                }
+                if matches!(how, How::Copy | How::Move) {
+                    self.copied.extend(tokens);
+                }
+                self.adds.push((record, tokens.as_slice(), *how, uids.as_deref()));
+            }
+            Event::Remove { mailbox, .. } if mailbox == self.mailbox && possible(record) => self.removals.push(record),
+            Event::Flag { mailbox, uids, flag, set: true }
+                if mailbox == self.mailbox && flag == "\\Deleted" && possible(record) =>
+            {
+                for uid in uids {
+                    self.deletions.entry(*uid).or_default().push(record);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The observations that began after this moment.
+    fn seen_after(&self, moment: u64) -> &[(&'a Record, &'a Observation)] {
+        &self.seen[self.seen.partition_point(|(record, _)| record.invoked <= moment)..]
     }
 
     /// A UID is one message for ever.
@@ -91,10 +131,14 @@ impl<'a> Messages<'a> {
                 }
             }
         }
+        let mut by_uid: BTreeMap<Uid, Vec<_>> = BTreeMap::new();
+        for ((_, uid), body) in &bodies {
+            by_uid.entry(*uid).or_default().push(body);
+        }
         for (record, tokens, _, uids) in self.adds.iter().filter(|(record, ..)| record.outcome == Outcome::Ok) {
             for (token, uid) in tokens.iter().zip(uids.iter().copied().flatten()) {
-                for ((_, seen_uid), (seen_token, _, seen_when)) in bodies.range((0, 0)..) {
-                    if seen_uid == uid && seen_token != token {
+                for (seen_token, _, seen_when) in by_uid.get(uid).into_iter().flatten() {
+                    if seen_token != token {
                         let text = format!(
                             "{}: {} was told UID {uid} for message {token}, which {seen_when} saw as message {seen_token}",
                             self.mailbox,
@@ -114,7 +158,7 @@ impl<'a> Messages<'a> {
         for (record, tokens, _, uids) in self.adds.iter().filter(|(record, ..)| record.outcome == Outcome::Ok) {
             for (index, token) in tokens.iter().enumerate() {
                 let uid = uids.and_then(|uids| uids.get(index)).copied();
-                for (seen_by, seen) in self.seen.iter().filter(|(seen, _)| seen.invoked > record.returned) {
+                for (seen_by, seen) in self.seen_after(record.returned) {
                     let there = match uid {
                         Some(uid) => seen.messages.contains_key(&uid),
                         None => seen.messages.values().any(|message| message.token == *token),
@@ -200,17 +244,18 @@ impl<'a> Messages<'a> {
                     .collect(),
                 _ => continue,
             };
-            for (seen_by, seen) in self.seen.iter().filter(|(seen, _)| seen.invoked > record.returned) {
-                if let Some(uid) = gone.iter().find(|uid| seen.messages.contains_key(uid)) {
-                    let text = format!(
-                        "{} UID {uid}: {} was told that it is gone, and {} sees it again",
-                        self.mailbox,
-                        when(record),
-                        when(seen_by)
-                    );
-                    found.push(violation("expunge-final", text));
-                    break;
-                }
+            let back = gone.iter().find_map(|uid| {
+                let seen_by = self.last_seen.get(uid)?;
+                (seen_by.invoked > record.returned).then_some((uid, seen_by))
+            });
+            if let Some((uid, seen_by)) = back {
+                let text = format!(
+                    "{} UID {uid}: {} was told that it is gone, and {} sees it again",
+                    self.mailbox,
+                    when(record),
+                    when(seen_by)
+                );
+                found.push(violation("expunge-final", text));
             }
         }
         found
@@ -218,35 +263,29 @@ impl<'a> Messages<'a> {
 
     /// Whether a command that may have removed the message was sent before `until`.
     fn may_be_removed(&self, uid: Uid, token: Token, until: u64) -> bool {
-        let removals = self.history.records.iter().filter(|record| possible(record) && record.invoked < until);
-        let mut covered = removals.filter_map(|record| match &record.event {
-            Event::Remove { mailbox, uids, needs_deleted } if mailbox == self.mailbox => {
-                uids.as_ref().is_none_or(|uids| uids.contains(&uid)).then_some(*needs_deleted)
-            }
-            _ => None,
-        });
-        covered.any(|needs_deleted| !needs_deleted || self.may_be_deleted(uid, token, until))
+        self.removals.iter().filter(|record| record.invoked < until && covers(record, uid)).any(|record| {
+            let needs_deleted = matches!(record.event, Event::Remove { needs_deleted: true, .. });
+            !needs_deleted || self.may_be_deleted(uid, token, until)
+        })
     }
 
     /// A copy has the flags of what it was copied from, `\Deleted` among them.
     fn may_be_deleted(&self, uid: Uid, token: Token, until: u64) -> bool {
-        let copied =
-            self.adds.iter().any(|(_, tokens, how, _)| matches!(how, How::Copy | How::Move) && tokens.contains(&token));
-        copied || self.deletions(uid).any(|record| possible(record) && record.invoked < until)
+        self.copied.contains(&token) || self.deletions(uid).any(|record| record.invoked < until)
     }
 
     fn surely_deleted(&self, uid: Uid, before: u64) -> bool {
         self.deletions(uid).any(|record| record.outcome == Outcome::Ok && record.returned < before)
     }
 
-    /// `\Deleted` is only ever set, in the shared mailboxes.
     fn deletions(&self, uid: Uid) -> impl Iterator<Item = &'a Record> {
-        let mailbox = self.mailbox;
-        self.history.records.iter().filter(move |record| {
-            matches!(&record.event, Event::Flag { mailbox: of, uids, flag, set: true }
-                if of == mailbox && flag == "\\Deleted" && uids.contains(&uid))
-        })
+        self.deletions.get(&uid).into_iter().flatten().copied()
     }
+}
+
+/// Whether this removal names the message, or names none.
+fn covers(removal: &Record, uid: Uid) -> bool {
+    matches!(&removal.event, Event::Remove { uids, .. } if uids.as_ref().is_none_or(|uids| uids.contains(&uid)))
 }
 
 /// A MOVE that was cut off has either moved a message or left it: in the end it is in one of the two mailboxes.
@@ -277,20 +316,11 @@ fn moves_lose_nothing(history: &History, all: &BTreeMap<&str, Messages<'_>>) -> 
             let there = in_source.messages.contains_key(uid)
                 || in_target.messages.values().any(|message| message.token == *token);
             // Whoever else removed it from either mailbox is answered for elsewhere.
-            let others = history.records.iter().any(|record| {
-                let other = record.invoked != remove.invoked && possible(record);
-                let may = |mailbox: &String, uid: &Uid, uids: &Option<Vec<Uid>>| {
-                    (mailbox == from || mailbox == to) && uids.as_ref().is_none_or(|uids| uids.contains(uid))
-                };
-                other
-                    && match &record.event {
-                        Event::Remove { mailbox, uids, .. } => {
-                            let targets = target.known.get(token).into_iter().flatten();
-                            may(mailbox, uid, uids) || targets.into_iter().any(|uid| may(mailbox, uid, uids))
-                        }
-                        _ => false,
-                    }
-            });
+            let from_source =
+                source.removals.iter().any(|other| other.invoked != remove.invoked && covers(other, *uid));
+            let targets = target.known.get(token).into_iter().flatten();
+            let others =
+                from_source || targets.into_iter().any(|uid| target.removals.iter().any(|other| covers(other, *uid)));
             if !there && !others {
                 let text =
                     format!("message {token}, {from} UID {uid}: {} moved it to {to}, and it is in neither", when(add));
