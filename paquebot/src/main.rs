@@ -1,4 +1,7 @@
 //! The binary: arguments, configuration, wiring.
+//!
+//! The allocator is the system's. With mimalloc 2 an idle connection cost 2 KiB more (5.9 for 4.0 in plain text, 13.3 for 11.5 under TLS 1.3), and
+//! a mixed load took no less of the processor.
 
 mod cli;
 mod command;
