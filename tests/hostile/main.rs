@@ -4,8 +4,11 @@
 
 mod attack;
 
+mod compression;
 mod connections;
+mod delivery;
 mod identity;
 mod names;
+mod peak;
 mod syntax;
 mod volume;
