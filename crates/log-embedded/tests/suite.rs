@@ -23,6 +23,15 @@ async fn the_engine_passes_the_suite() {
 }
 
 #[tokio::test]
+async fn the_engine_passes_the_suite_behind_faults() {
+    for seed in 1..=4 {
+        let dir = tempfile::tempdir().unwrap();
+        let (_store, log) = open(dir.path());
+        suite::run_with_faults(Arc::new(log), seed).await;
+    }
+}
+
+#[tokio::test]
 async fn records_are_there_when_the_log_is_opened_again() {
     let dir = tempfile::tempdir().unwrap();
     let shard = ShardId(9);

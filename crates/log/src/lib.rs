@@ -1,6 +1,7 @@
 //! The seam that makes one machine or many: an ordered, durable sequence of records for each shard.
 //!
-//! Nothing above it sees an engine's types; only the binary and the tests name an engine. Every engine passes [`suite`].
+//! Nothing above it sees an engine's types; only the binary and the tests name an engine. Every engine passes [`suite`], also behind a
+//! [`faulty::FaultyLog`].
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,6 +13,7 @@ use paquebot_store::{Location, StagedBlob, Tail};
 use paquebot_types::{BlobHash, Sequence, ShardId};
 use tokio::sync::mpsc;
 
+pub mod faulty;
 pub mod suite;
 
 /// A future of a trait object.
@@ -100,6 +102,9 @@ pub enum LogError {
     Unavailable(String),
     #[error("the log holds a record that cannot be read: {0}")]
     Damaged(String),
+    /// What was acknowledged once is not in the log any more: an old backup was restored, say. A node must not follow it.
+    #[error("the log has lost records: {0}")]
+    Lost(String),
 }
 
 /// An ordered, durable sequence of records for each shard.

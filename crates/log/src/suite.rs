@@ -6,7 +6,8 @@ use paquebot_model::{Op, Record, RecordId};
 use paquebot_types::{Sequence, ShardId};
 use tokio::sync::mpsc;
 
-use crate::{Fed, Log};
+use crate::faulty::FaultyLog;
+use crate::{AppendError, Fed, Log};
 
 /// A record that tells its number.
 pub fn numbered(number: u64) -> Record {
@@ -60,6 +61,60 @@ pub async fn run(log: Arc<dyn Log>) {
     assert_eq!(late, seen[seen.len() / 2 + 1..], "a late reader sees the same records");
 }
 
+/// Attempts at a record, at most: one in three fails.
+const ATTEMPTS: usize = 100;
+
+/// The same behind a log that loses answers, sends twice, refuses and is late, with appenders that ask again until they know. Gives the
+/// shard's records. An id may be in an engine's log twice: the model applies it once.
+///
+/// # Panics
+/// When the engine breaks a promise of [`Log`].
+pub async fn run_with_faults(log: Arc<dyn Log>, seed: u64) -> Vec<(Sequence, Record)> {
+    let shard = ShardId(5);
+    let faulty: Arc<dyn Log> = Arc::new(FaultyLog::new(log.clone(), seed));
+    let early = follow(&*faulty, shard, Sequence::ZERO).await;
+    let appenders: Vec<_> = (0..4u64)
+        .map(|task| {
+            let log = faulty.clone();
+            tokio::spawn(async move {
+                let mut acknowledged = Vec::new();
+                for n in 0..25 {
+                    let record = numbered(seed * 1_000_000 + task * 1000 + n);
+                    acknowledged.push((append_until_known(&*log, shard, &record).await, record));
+                }
+                acknowledged
+            })
+        })
+        .collect();
+    let mut acknowledged = Vec::new();
+    for appender in appenders {
+        acknowledged.extend(appender.await.expect("an appender ends"));
+    }
+
+    let last = log.last(shard).await.expect("last");
+    let seen = collect_to(early, last).await;
+    for (sequence, record) in &acknowledged {
+        assert!(seen.iter().any(|(at, found)| at == sequence && found == record), "seed {seed}: {sequence} is missing");
+    }
+    for (sequence, record) in &seen {
+        assert!(acknowledged.iter().any(|(_, sent)| sent == record), "seed {seed}: nobody sent {sequence}");
+    }
+    let late = collect_to(follow(&*log, shard, Sequence::ZERO).await, last).await;
+    assert_eq!(late, seen, "seed {seed}: two readers see the same records");
+    seen
+}
+
+async fn append_until_known(log: &dyn Log, shard: ShardId, record: &Record) -> Sequence {
+    for _ in 0..ATTEMPTS {
+        match log.append(shard, record.clone(), Vec::new()).await {
+            Ok(sequence) => return sequence,
+            Err(AppendError::Unavailable(_) | AppendError::Unknown(_)) => {}
+            Err(AppendError::Full) => break,
+        }
+    }
+    panic!("an append does not come through");
+}
+
 async fn follow(log: &dyn Log, shard: ShardId, after: Sequence) -> mpsc::Receiver<Fed> {
     let (feed, entries) = mpsc::channel(1024);
     log.follow(shard, after, feed).await.expect("follow");
@@ -67,9 +122,21 @@ async fn follow(log: &dyn Log, shard: ShardId, after: Sequence) -> mpsc::Receive
 }
 
 /// The next `count` records, which must ascend.
-async fn collect(mut entries: mpsc::Receiver<Fed>, count: usize) -> Vec<(Sequence, Record)> {
+async fn collect(entries: mpsc::Receiver<Fed>, count: usize) -> Vec<(Sequence, Record)> {
+    collect_until(entries, |seen| seen.len() >= count).await
+}
+
+/// The records up to `last`, which must ascend.
+async fn collect_to(entries: mpsc::Receiver<Fed>, last: Sequence) -> Vec<(Sequence, Record)> {
+    collect_until(entries, |seen| seen.last().map_or(Sequence::ZERO, |(sequence, _)| *sequence) >= last).await
+}
+
+async fn collect_until(
+    mut entries: mpsc::Receiver<Fed>,
+    enough: impl Fn(&[(Sequence, Record)]) -> bool,
+) -> Vec<(Sequence, Record)> {
     let mut seen: Vec<(Sequence, Record)> = Vec::new();
-    while seen.len() < count {
+    while !enough(&seen) {
         match entries.recv().await.expect("the feed goes on") {
             Fed::Entries(entries) => seen.extend(entries.into_iter().map(|entry| (entry.sequence, entry.record))),
             Fed::Failed(shard, error) => panic!("shard {shard}: {error}"),
