@@ -14,6 +14,7 @@ use crate::process::{self, find, is_root, output_of, root};
 /// The real clients and servers that `tests/interop` drives.
 const DEBIAN: &[&str] = &[
     "curl",
+    "etcd-server",
     "fetchmail",
     "getmail6",
     "isync",
