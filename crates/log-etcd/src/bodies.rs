@@ -1,0 +1,90 @@
+//! The thread that makes bodies durable on this machine, before the records that name them are appended.
+
+use std::sync::Arc;
+
+use paquebot_log::{AppendError, Body};
+use paquebot_store::{GroupItem, Store};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::error::OpenError;
+use crate::numbers::Bodies;
+
+/// Octets of bodies in a group, at most, beyond those of its first.
+const GROUP_BYTES: usize = 16 << 20;
+/// Appends whose bodies are one group, at most.
+const GROUP_APPENDS: usize = 256;
+/// Appends that wait for the group that is being written, at most.
+const QUEUE: usize = 1024;
+
+struct Request {
+    bodies: Vec<Body>,
+    reply: oneshot::Sender<Result<Bodies, AppendError>>,
+}
+
+/// The way to the thread, which ends when this is dropped.
+pub struct BodyWriter {
+    requests: mpsc::Sender<Request>,
+}
+
+impl BodyWriter {
+    pub fn start(store: Arc<Store>) -> Result<Self, OpenError> {
+        let (requests, receiver) = mpsc::channel(QUEUE);
+        let thread = std::thread::Builder::new().name("bodies".into());
+        thread.spawn(move || run(&store, receiver)).map_err(OpenError::Thread)?;
+        Ok(Self { requests })
+    }
+
+    /// When this is done the bodies are on disk, all at the places that it gives. A failure leaves nothing that anybody names.
+    pub async fn write(&self, bodies: Vec<Body>) -> Result<Bodies, AppendError> {
+        let stopping = || AppendError::Unavailable("the server is stopping".into());
+        let (reply, places) = oneshot::channel();
+        self.requests.send(Request { bodies, reply }).await.map_err(|_| stopping())?;
+        places.await.unwrap_or_else(|_| Err(stopping()))
+    }
+}
+
+fn run(store: &Store, mut requests: mpsc::Receiver<Request>) {
+    let mut left_over = None;
+    while let Some(first) = left_over.take().or_else(|| requests.blocking_recv()) {
+        let mut group = vec![first];
+        let mut bytes = 0;
+        while group.len() < GROUP_APPENDS {
+            let Ok(next) = requests.try_recv() else { break };
+            bytes += next.bodies.iter().map(Body::unwritten_bytes).sum::<usize>();
+            if bytes > GROUP_BYTES {
+                left_over = Some(next);
+                break;
+            }
+            group.push(next);
+        }
+        write(store, group);
+    }
+}
+
+fn write(store: &Store, group: Vec<Request>) {
+    let bodies = group.iter().flat_map(|request| &request.bodies);
+    let items = bodies.map(|body| match body {
+        Body::Bytes { hash, bytes } => GroupItem::Body { hash: *hash, bytes },
+        Body::Staged(blob) => GroupItem::Staged(blob),
+    });
+    match store.append_group(&items.collect::<Vec<_>>()) {
+        Ok(appended) => {
+            let mut places = appended.bodies.into_iter();
+            for request in group {
+                let own: Bodies = places.by_ref().take(request.bodies.len()).collect();
+                let _ = request.reply.send(Ok(own));
+            }
+        }
+        Err(error) => {
+            tracing::error!(%error, "bodies cannot be written");
+            let refusal = match error {
+                paquebot_store::AppendError::Full(_) => AppendError::Full,
+                // Whatever is on disk, no record will name it.
+                error => AppendError::Unavailable(error.to_string()),
+            };
+            for request in group {
+                let _ = request.reply.send(Err(refusal.clone()));
+            }
+        }
+    }
+}

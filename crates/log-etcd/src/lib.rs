@@ -1,0 +1,248 @@
+//! The log on many machines: etcd.
+//!
+//! A record is one key, named by the record's id and made only if it does not exist: a retry is one record, and no head is fought over. etcd's
+//! revision is the order. A record's **sequence** is its place in that order, counted: records that were trimmed are counted in the same
+//! transaction that removes them, so all nodes count to the same numbers, without gaps.
+//!
+//! Bodies do not pass through etcd: they are on this machine's disk before their record is appended. The crate knows neither who hosts a shard
+//! nor how bodies reach others.
+//!
+//! ```no_run
+//! # use std::sync::Arc;
+//! # use paquebot_log::{Log, suite};
+//! # use paquebot_log_etcd::{ClusterId, EtcdLog, Options};
+//! # use paquebot_store::{Store, fs::RealFs};
+//! # use paquebot_types::{Sequence, ShardId};
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let options = Options::new(vec!["http://127.0.0.1:2379".into()], ClusterId([7; 16]));
+//! EtcdLog::make_cluster(options.clone()).await?; // once
+//! let (store, tail) = Store::open(Arc::new(RealFs), "paquebot-data".as_ref(), Default::default())?;
+//! let log = EtcdLog::open(options, Arc::new(store), tail).await?;
+//! let sequence = log.append(ShardId::FIRST, suite::numbered(1), Vec::new()).await?;
+//! assert_eq!(sequence, Sequence(1));
+//! # Ok(())
+//! # }
+//! ```
+
+mod bodies;
+mod change;
+mod commit;
+mod error;
+mod failure;
+mod health;
+mod keys;
+mod link;
+mod numbers;
+mod open;
+mod options;
+mod read;
+mod shard;
+mod tracker;
+mod trim;
+mod version;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use paquebot_log::{AppendError, Body, BoxFuture, Feed, Log, LogError};
+use paquebot_model::Record;
+use paquebot_store::{Location, Store, Tail};
+use paquebot_types::{BlobHash, Sequence, ShardId};
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+pub use commit::RECORD_BYTES_MAX;
+pub use error::OpenError;
+pub use failure::Failure;
+pub use health::{Health, Member, MemberState};
+pub use keys::ClusterId;
+pub use options::{Login, Options, Tls};
+
+use bodies::BodyWriter;
+use link::Link;
+use shard::{Follow, Shard};
+use tracker::Tracker;
+
+/// Followers of a shard that wait to be begun, at most.
+const FOLLOWS: usize = 16;
+
+/// A watch that has not shown a record so long after etcd had it is begun anew.
+const LAG: Duration = Duration::from_secs(1);
+
+/// The etcd engine. It works on the runtime that opened it, whoever asks; its tasks end with it.
+pub struct EtcdLog {
+    runtime: Handle,
+    asked: Asked,
+    shards: Mutex<HashMap<ShardId, Arc<Shard>>>,
+    found: Arc<HashMap<BlobHash, Location>>,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+/// What a request needs, wherever it runs.
+#[derive(Clone)]
+struct Asked {
+    link: Arc<Link>,
+    health: watch::Receiver<Health>,
+    bodies: Arc<BodyWriter>,
+    commits: mpsc::Sender<commit::Request>,
+}
+
+impl EtcdLog {
+    /// Takes the prefix of an etcd for a new cluster. For a prefix that is this cluster's already it does nothing.
+    pub async fn make_cluster(options: Options) -> Result<(), OpenError> {
+        let link = Link::new(options);
+        open::reach(&link).await?;
+        open::make(&link).await
+    }
+
+    /// Goes to work with an etcd that has this cluster's keys; `tail` is what opening the store gave.
+    pub async fn open(options: Options, store: Arc<Store>, tail: Tail) -> Result<Self, OpenError> {
+        let link = Arc::new(Link::new(options));
+        let (health_sender, health) = watch::channel(open::reach(&link).await?);
+        open::verify(&link).await?;
+        let (commits, requests) = commit::queue();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(commit::run(link.clone(), requests));
+        tasks.spawn(health::run(link.clone(), health_sender));
+        let bodies = Arc::new(BodyWriter::start(store)?);
+        Ok(Self {
+            runtime: Handle::current(),
+            asked: Asked { link, health, bodies, commits },
+            shards: Mutex::default(),
+            found: Arc::new(tail.groups.into_iter().flat_map(|group| group.bodies).collect()),
+            tasks: Mutex::new(tasks),
+        })
+    }
+
+    /// What was last seen of etcd: versions, sizes, and whether changes are taken.
+    pub fn health(&self) -> Health {
+        self.asked.health.borrow().clone()
+    }
+
+    /// The shard, which is followed from now on.
+    fn shard(&self, id: ShardId) -> Arc<Shard> {
+        let mut shards = self.shards.lock();
+        if let Some(shard) = shards.get(&id) {
+            return shard.clone();
+        }
+        let (sender, follows) = mpsc::channel(FOLLOWS);
+        let shard = Arc::new(Shard::new(id, sender));
+        shards.insert(id, shard.clone());
+        let tracker = Tracker {
+            link: self.asked.link.clone(),
+            shard: shard.clone(),
+            follows,
+            feeds: Vec::new(),
+            early: Vec::new(),
+            found: self.found.clone(),
+        };
+        self.tasks.lock().spawn_on(tracker.run(), &self.runtime);
+        shard
+    }
+
+    /// Runs on the engine's own runtime: the caller's may have neither sockets nor a clock.
+    async fn here<T: Send + 'static, E: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, E>> + Send + 'static,
+        stopped: E,
+    ) -> Result<T, E> {
+        self.runtime.spawn(work).await.unwrap_or(Err(stopped))
+    }
+}
+
+impl Log for EtcdLog {
+    /// A record has at most [`RECORD_BYTES_MAX`] bytes.
+    fn append(
+        &self,
+        shard: ShardId,
+        record: Record,
+        bodies: Vec<Body>,
+    ) -> BoxFuture<'_, Result<Sequence, AppendError>> {
+        let work = self.asked.clone().append(self.shard(shard), record, bodies);
+        Box::pin(self.here(work, AppendError::Unknown("the server is stopping".into())))
+    }
+
+    /// While etcd does not answer, the feed waits for it, and what there is to refuse is said in the feed.
+    fn follow(&self, shard: ShardId, after: Sequence, feed: Feed) -> BoxFuture<'_, Result<(), LogError>> {
+        let (shard, patience) = (self.shard(shard), self.asked.link.options.patience);
+        let work = async move {
+            let (reply, begun) = oneshot::channel();
+            let stopping = || LogError::Unavailable("the server is stopping".into());
+            shard.follows.send(Follow { after, feed, reply }).await.map_err(|_| stopping())?;
+            match timeout(patience, begun).await {
+                Ok(begun) => begun.unwrap_or_else(|_| Err(stopping())),
+                Err(_) => Ok(()),
+            }
+        };
+        Box::pin(self.here(work, LogError::Unavailable("the server is stopping".into())))
+    }
+
+    fn last(&self, shard: ShardId) -> BoxFuture<'_, Result<Sequence, LogError>> {
+        let link = self.asked.link.clone();
+        let work = async move { read::last(&link, shard).await };
+        Box::pin(self.here(work, LogError::Unavailable("the server is stopping".into())))
+    }
+
+    /// When this is done the records are gone. History is compacted by and by.
+    fn trim(&self, shard: ShardId, upto: Sequence) -> BoxFuture<'_, Result<(), LogError>> {
+        let (shard, link) = (self.shard(shard), self.asked.link.clone());
+        let work = async move { trim::trim(&link, &shard, upto).await };
+        Box::pin(self.here(work, LogError::Unavailable("the server is stopping".into())))
+    }
+}
+
+impl Asked {
+    async fn append(self, shard: Arc<Shard>, record: Record, bodies: Vec<Body>) -> Result<Sequence, AppendError> {
+        if let Some(why) = self.health.borrow().refusal.clone() {
+            return Err(AppendError::Unavailable(why));
+        }
+        if let Some(failure) = shard.failure() {
+            return Err(AppendError::Unavailable(failure.to_string()));
+        }
+        let (id, after) = (record.id, record.after);
+        let value = record.encode();
+        if value.len() > RECORD_BYTES_MAX {
+            let much =
+                format!("the change takes {} bytes in the log, and {RECORD_BYTES_MAX} are the most", value.len());
+            return Err(AppendError::Unavailable(much));
+        }
+        if !bodies.is_empty() {
+            shard.expect(id, after, self.bodies.write(bodies).await?);
+        }
+        let (reply, made) = oneshot::channel();
+        let request = commit::Request { shard: shard.id, key: self.link.keys.record(shard.id, id), value, reply };
+        let made = match self.commits.send(request).await {
+            Ok(()) => made.await.unwrap_or_else(|_| Err(AppendError::Unknown("the server is stopping".into()))),
+            Err(_) => Err(AppendError::Unavailable("the server is stopping".into())),
+        };
+        match made {
+            Ok(revision) => self.number(&shard, revision).await,
+            Err(error) => {
+                if !matches!(error, AppendError::Unknown(_)) {
+                    shard.arrived(id);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The sequence of a record that is durable. Counting it takes the records before it.
+    async fn number(&self, shard: &Shard, revision: i64) -> Result<Sequence, AppendError> {
+        let unknown =
+            |why: String| AppendError::Unknown(format!("the change is durable, and its outcome not known: {why}"));
+        let reached = match timeout(LAG, shard.reach(revision)).await {
+            Ok(reached) => Ok(reached),
+            Err(_) => {
+                shard.lags.notify_one();
+                timeout(self.link.options.deadline, shard.reach(revision)).await
+            }
+        };
+        reached.map_err(|_| unknown("the log is not seen".into()))?.map_err(|error| unknown(error.to_string()))?;
+        let sequence = shard.numbers.lock().at_revision(revision);
+        sequence.ok_or_else(|| unknown("it has been trimmed".into()))
+    }
+}

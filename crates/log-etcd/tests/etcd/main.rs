@@ -1,0 +1,10 @@
+//! The etcd engine against Debian's real etcd.
+#![allow(clippy::unwrap_used)]
+
+mod access;
+mod faults;
+mod node;
+mod proxy;
+mod servers;
+mod space;
+mod suite;
