@@ -20,22 +20,32 @@ pub(super) fn parse(parser: &mut Parser<'_>) -> Parsed<Command> {
         return Ok(Command::Id(None));
     }
     let mut pairs = Vec::new();
-    parser.list_or_empty(|parser| {
+    parser.open()?;
+    // aioimaplib writes spaces within the parentheses.
+    parser.skip_byte(b' ');
+    while !parser.skip_byte(b')') {
         if pairs.len() == ID_PAIRS_MAX {
             return parser.too_many("fields", ID_PAIRS_MAX);
         }
-        let name = parser.string("a field name")?;
-        if name.len() > ID_KEY_BYTES_MAX {
-            return parser.too_many("octets of a field name", ID_KEY_BYTES_MAX);
+        pairs.push(pair(parser)?);
+        if parser.peek() != Some(b')') {
+            parser.byte(b' ', "a space or a closing parenthesis")?;
         }
-        parser.space()?;
-        let value = parser.nstring("a value or NIL")?;
-        if value.as_ref().is_some_and(|value| value.len() > ID_VALUE_BYTES_MAX) {
-            return parser.too_many("octets of a value", ID_VALUE_BYTES_MAX);
-        }
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        pairs.push((text(&name), value.map(|value| text(&value))));
-        Ok(())
-    })?;
+    }
     Ok(Command::Id(Some(pairs)))
+}
+
+/// `string SP nstring`
+fn pair(parser: &mut Parser<'_>) -> Parsed<IdPair> {
+    let name = parser.string("a field name")?;
+    if name.len() > ID_KEY_BYTES_MAX {
+        return parser.too_many("octets of a field name", ID_KEY_BYTES_MAX);
+    }
+    parser.space()?;
+    let value = parser.nstring("a value or NIL")?;
+    if value.as_ref().is_some_and(|value| value.len() > ID_VALUE_BYTES_MAX) {
+        return parser.too_many("octets of a value", ID_VALUE_BYTES_MAX);
+    }
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok((text(&name), value.map(|value| text(&value))))
 }

@@ -63,6 +63,7 @@ fn id() {
     assert_eq!(command("ID NIL"), Command::Id(None));
     assert_eq!(command("id nil"), Command::Id(None));
     assert_eq!(command("ID ()"), Command::Id(Some(vec![])));
+    assert_eq!(command("ID ( \"name\" \"x\" )"), Command::Id(Some(vec![("name".into(), Some("x".into()))])));
     let pairs =
         vec![("name".into(), Some("sodr".into())), ("version".into(), Some("19.34".into())), ("vendor".into(), None)];
     assert_eq!(command("ID (\"name\" \"sodr\" \"version\" {5}\r\n19.34 \"vendor\" NIL)"), Command::Id(Some(pairs)));
