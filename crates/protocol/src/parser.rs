@@ -4,6 +4,8 @@ mod flags;
 mod set;
 mod string;
 
+pub(crate) use string::is_atom_char;
+
 use crate::{Fault, ParseContext};
 
 /// Where parsing stopped, and why: a [`crate::SyntaxError`] before the tag and the command's name are put to it.

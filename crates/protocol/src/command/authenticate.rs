@@ -1,5 +1,7 @@
 //! AUTHENTICATE (RFC 9051, 6.2.2) with SASL-IR (RFC 4959).
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -31,9 +33,11 @@ pub fn parse_sasl_line(line: &[u8]) -> Option<SaslLine> {
 }
 
 /// `authenticate = "AUTHENTICATE" SP auth-type [SP initial-resp]`
+///
+/// Both may also be strings: some clients write every argument of theirs so.
 pub(super) fn parse(parser: &mut Parser<'_>) -> Parsed<Command> {
     parser.space()?;
-    let mechanism = parser.atom("a SASL mechanism")?.to_ascii_uppercase();
+    let mechanism = parser.astring_text("a SASL mechanism")?.to_ascii_uppercase();
     let initial = match parser.skip_space() {
         true => Some(initial_response(parser)?),
         false => None,
@@ -44,11 +48,14 @@ pub(super) fn parse(parser: &mut Parser<'_>) -> Parsed<Command> {
 /// `initial-resp = base64 / "="`: the equals sign is an empty response (RFC 4959, 3).
 fn initial_response(parser: &mut Parser<'_>) -> Parsed<Password> {
     let start = parser.at();
-    let text = parser.take_while(|byte| byte != b' ');
-    match text {
+    let text = match parser.peek() {
+        Some(b'"' | b'{') => parser.string("an initial response")?,
+        _ => Cow::Borrowed(parser.take_while(|byte| byte != b' ')),
+    };
+    match text.as_ref() {
         b"=" => Ok(Password::new(Vec::new())),
         b"" => parser.expected("an initial response"),
-        _ => decode(text).map_or_else(|| Parser::expected_at(start, "base64"), Ok),
+        text => decode(text).map_or_else(|| Parser::expected_at(start, "base64"), Ok),
     }
 }
 

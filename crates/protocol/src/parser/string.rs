@@ -7,7 +7,7 @@ use crate::mailbox::mailbox_from_wire;
 use crate::{ListPattern, Mailbox};
 
 /// `ATOM-CHAR`: printable ASCII but `atom-specials` (RFC 9051, 9).
-pub(super) fn is_atom_char(byte: u8) -> bool {
+pub(crate) fn is_atom_char(byte: u8) -> bool {
     byte > b' ' && byte < 0x7f && !matches!(byte, b'(' | b')' | b'{' | b'%' | b'*' | b'"' | b'\\' | b']')
 }
 
@@ -50,11 +50,6 @@ impl<'a> Parser<'a> {
             Some(b'{') => self.literal().map(Cow::Borrowed),
             _ => self.expected(what),
         }
-    }
-
-    /// `nstring = string / nil`
-    pub fn nstring(&mut self, what: &'static str) -> Parsed<Option<Cow<'a, [u8]>>> {
-        if self.skip_bytes(b"NIL") { Ok(None) } else { self.string(what).map(Some) }
     }
 
     /// `quoted = DQUOTE *QUOTED-CHAR DQUOTE`

@@ -63,7 +63,10 @@ fn id() {
     assert_eq!(command("ID NIL"), Command::Id(None));
     assert_eq!(command("id nil"), Command::Id(None));
     assert_eq!(command("ID ()"), Command::Id(Some(vec![])));
-    assert_eq!(command("ID ( \"name\" \"x\" )"), Command::Id(Some(vec![("name".into(), Some("x".into()))])));
+    let named = || vec![("name".into(), Some("x".into())), ("version".into(), Some("1.2".into()))];
+    assert_eq!(command("ID ( \"name\" \"x\" \"version\" \"1.2\" )"), Command::Id(Some(named())));
+    assert_eq!(command("ID (\"name\", \"x\", \"version\", \"1.2\")"), Command::Id(Some(named())));
+    assert_eq!(command("ID (\"name\" \"x\" \"version\" 1.2)"), Command::Id(Some(named())));
     let pairs =
         vec![("name".into(), Some("sodr".into())), ("version".into(), Some("19.34".into())), ("vendor".into(), None)];
     assert_eq!(command("ID (\"name\" \"sodr\" \"version\" {5}\r\n19.34 \"vendor\" NIL)"), Command::Id(Some(pairs)));
@@ -92,6 +95,8 @@ fn authenticate_and_its_lines() {
     };
     assert_eq!(command("AUTHENTICATE GSSAPI"), authenticate("GSSAPI", None));
     assert_eq!(command("authenticate plain dGVzdAB0ZXN0AHRlc3Q="), authenticate("PLAIN", Some(b"test\0test\0test")));
+    assert_eq!(command("AUTHENTICATE \"plain\""), authenticate("PLAIN", None));
+    assert_eq!(command("AUTHENTICATE \"PLAIN\" {4+}\r\neg=="), authenticate("PLAIN", Some(b"z")));
     assert_eq!(command("AUTHENTICATE EXTERNAL ="), authenticate("EXTERNAL", Some(b"")));
     assert_eq!(command("AUTHENTICATE SCRAM-SHA-256-PLUS eg=="), authenticate("SCRAM-SHA-256-PLUS", Some(b"z")));
     assert_eq!(parse_sasl_line(b"*"), Some(SaslLine::Cancel));
