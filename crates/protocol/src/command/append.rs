@@ -88,7 +88,7 @@ fn message_head(parser: &mut Parser<'_>) -> Parsed<AppendMessage> {
     parser.space()?;
     let (mut flags, mut keywords) = (Flags::NONE, Vec::new());
     if parser.peek() == Some(b'(') {
-        (flags, keywords) = parser.flag_list()?;
+        (flags, keywords) = parser.shown_flag_list()?;
         parser.space()?;
     }
     let mut internal_date = None;

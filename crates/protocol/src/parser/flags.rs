@@ -13,6 +13,17 @@ impl Parser<'_> {
         Ok((flags, keywords))
     }
 
+    /// The flags of a message to be appended: as [`Self::flag_list`], and `\Recent` is let pass. Tools that copy mail from server to server send
+    /// the flags that they were shown.
+    pub fn shown_flag_list(&mut self) -> Parsed<(Flags, Vec<Keyword>)> {
+        let (mut flags, mut keywords) = (Flags::NONE, Vec::new());
+        self.list_or_empty(|parser| match parser.skip_bytes(b"\\Recent") {
+            true => Ok(()),
+            false => parser.flag(&mut flags, &mut keywords),
+        })?;
+        Ok((flags, keywords))
+    }
+
     /// `flag *(SP flag)`
     pub fn bare_flags(&mut self) -> Parsed<(Flags, Vec<Keyword>)> {
         let (mut flags, mut keywords) = (Flags::NONE, Vec::new());

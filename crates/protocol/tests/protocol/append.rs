@@ -34,6 +34,7 @@ fn heads() {
     assert_eq!(head("a APPEND x \"1-feb-1994 22:43:04 -0800\" {1}").message, dated);
     let keyword = AppendMessage { keywords: vec![Keyword::new("$Junk").unwrap()], form: AppendForm::Literal8, ..dated };
     assert_eq!(head("a APPEND x ($Junk) \"01-Feb-1994 22:43:04 -0800\" ~{1}").message, keyword);
+    assert_eq!(head("a APPEND x (\\recent \\Seen \\Recent) {10}").message, seen);
     assert_eq!(head("a APPEND x (\\Seen) UTF8 (~{10}").message, AppendMessage { form: AppendForm::Utf8, ..seen });
     assert_eq!(parse_append("a APPEND \"\u{e9}\" {1}".as_bytes(), &utf8()).unwrap().mailbox, mailbox("\u{e9}"));
 }
@@ -68,7 +69,8 @@ fn errors_name_the_byte() {
     for (text, at, expected) in [
         ("a APPEND {5}", 12, "a line end after a literal's size"),
         ("a APPEND x{5}", 10, "a space"),
-        ("a APPEND x (\\Recent) {5}", 12, "a system flag that can be set"),
+        ("a APPEND x (\\Recently) {5}", 19, "a space or a closing parenthesis"),
+        ("a APPEND x (\\Foo) {5}", 12, "a system flag that can be set"),
         ("a APPEND x (\\Seen){5}", 18, "a space"),
         ("a APPEND x \"yesterday\" {5}", 11, "a date as \" 1-Feb-1994 22:43:04 -0800\""),
         ("a APPEND x  {5}", 11, "a literal"),
