@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -24,7 +24,9 @@ pub struct SessionLimitSettings {
 impl Default for SessionLimitSettings {
     /// 20,000 in all, 100 from an address (the machine's own excepted), 100 for an account.
     fn default() -> Self {
-        Self { total: 20_000, per_address: 100, per_account: 100, unbounded: Network::loopback().into() }
+        let loopback =
+            [Network::of(IpAddr::V4(Ipv4Addr::LOCALHOST), 8), Network::of(IpAddr::V6(Ipv6Addr::LOCALHOST), 128)];
+        Self { total: 20_000, per_address: 100, per_account: 100, unbounded: loopback.to_vec() }
     }
 }
 

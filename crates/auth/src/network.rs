@@ -1,6 +1,6 @@
 //! An address range, as in `allow_nets=192.168.0.0/16,::1`.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 /// An IPv4 or IPv6 prefix. IPv4-mapped IPv6 addresses count as IPv4 (RFC 4291, 2.5.5.2), since a dual-stack socket shows them so.
@@ -16,11 +16,6 @@ pub struct Network {
 pub struct NetworkError;
 
 impl Network {
-    /// The machine itself, where webmails and proxies often are.
-    pub(crate) fn loopback() -> [Self; 2] {
-        [Self::of(IpAddr::V4(Ipv4Addr::LOCALHOST), 8), Self::of(IpAddr::V6(Ipv6Addr::LOCALHOST), 128)]
-    }
-
     /// The range that holds `address` and has `prefix_bits` leading bits in common with it (more than the address has are all of it).
     pub fn of(address: IpAddr, prefix_bits: u32) -> Self {
         let address = address.to_canonical();

@@ -33,7 +33,7 @@ pub struct ThrottleSettings {
     /// The time in which a count halves.
     pub half_life: Duration,
     /// Networks whose addresses are shared by many who cannot be told apart, a webmail's or a proxy's: failures from there count for
-    /// the account alone. By default the machine itself: a webmail there must not be slow for all because some mistype their passwords.
+    /// the account alone. None by default.
     pub shared: Vec<Network>,
     /// How many addresses, accounts and pairs are remembered, of each.
     pub entries_max: usize,
@@ -48,7 +48,7 @@ impl Default for ThrottleSettings {
             pair: Curve { free: 1, first: Duration::from_millis(500), most },
             account: Curve { free: 10, first: Duration::from_millis(250), most: Duration::from_secs(3) },
             half_life: Duration::from_secs(300),
-            shared: Network::loopback().into(),
+            shared: Vec::new(),
             entries_max: 16_384,
         }
     }
@@ -309,7 +309,9 @@ mod tests {
 
     #[test]
     fn failures_behind_a_shared_address_count_for_the_account_alone() {
-        let (throttle, now, bob) = (throttle(), Instant::now(), user("bob"));
+        let shared = vec!["127.0.0.0/8".parse().unwrap()];
+        let throttle = Throttle::new(ThrottleSettings { shared, ..ThrottleSettings::default() });
+        let (now, bob) = (Instant::now(), user("bob"));
         for _ in 0..30 {
             throttle.failed(ip("127.0.0.1"), Some(&bob), now);
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use paquebot_auth::{AuthenticatorSettings, Curve, Scheme, ThrottleSettings};
 use serde::{Deserialize, Serialize};
 
-use crate::network::{NetworkText, loopback};
+use crate::network::NetworkText;
 use crate::value::time;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -85,7 +85,7 @@ impl Default for Delay {
             pair: pair.into(),
             account: account.into(),
             half_life,
-            shared: loopback(),
+            shared: Vec::new(),
             entries: entries_max,
         }
     }

@@ -7,7 +7,7 @@ use paquebot_auth::SessionLimitSettings;
 use paquebot_session::Config;
 use serde::{Deserialize, Serialize};
 
-use crate::network::{NetworkText, loopback};
+use crate::network::NetworkText;
 use crate::value::{size, time};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -87,11 +87,12 @@ impl Default for Limits {
         let SessionLimitSettings { total, per_address, per_account, unbounded: _ } = SessionLimitSettings::default();
         let session = Config::default();
         let (before, after) = (session.limits_before_login, session.limits);
+        let network = |text: &str| NetworkText::try_from(text.to_owned()).expect("it is a network");
         Self {
             sessions: nonzero(total),
             sessions_per_address: nonzero(per_address),
             sessions_per_account: nonzero(per_account),
-            unlimited_networks: loopback(),
+            unlimited_networks: vec![network("127.0.0.0/8"), network("::1/128")],
             login_time: session.login_timeout,
             idle_time: session.idle_timeout,
             command_time: session.command_timeout,

@@ -17,11 +17,6 @@ impl NetworkText {
     }
 }
 
-/// The machine itself, where webmails and proxies often are.
-pub(crate) fn loopback() -> Vec<NetworkText> {
-    ["127.0.0.0/8", "::1/128"].map(|text| NetworkText::try_from(text.to_owned()).expect("it is a network")).into()
-}
-
 impl TryFrom<String> for NetworkText {
     type Error = String;
 
