@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use paquebot_model::{Record, RecordError};
+use paquebot_model::{Record, RecordError, RecordId};
 use paquebot_store::{Location, StagedBlob, Tail};
 use paquebot_types::{BlobHash, Sequence, ShardId};
 use tokio::sync::mpsc;
@@ -122,4 +122,30 @@ pub trait Log: Send + Sync {
 
     /// Forgets records up to and including `upto`, which every member has applied durably.
     fn trim(&self, shard: ShardId, upto: Sequence) -> BoxFuture<'_, Result<(), LogError>>;
+}
+
+/// The other machines that keep a shard's bodies.
+///
+/// An engine whose log is elsewhere asks them before it appends: a record is acknowledged only when two machines can lose one of them.
+pub trait Keepers: Send + Sync {
+    /// Resolves when at least one other node that hosts the shard has these bodies on its disk, and expects the record that names them; at once
+    /// when this node is the only one that hosts it. `after` is what the record's proposer had applied. An error, whichever, leaves nothing
+    /// that a record names.
+    fn keep(
+        &self,
+        shard: ShardId,
+        record: RecordId,
+        after: Sequence,
+        bodies: Vec<Body>,
+    ) -> BoxFuture<'_, Result<(), AppendError>>;
+}
+
+/// No other machine: a cluster of one node.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Alone;
+
+impl Keepers for Alone {
+    fn keep(&self, _: ShardId, _: RecordId, _: Sequence, _: Vec<Body>) -> BoxFuture<'_, Result<(), AppendError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 }
