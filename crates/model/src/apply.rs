@@ -94,6 +94,7 @@ fn apply_op(draft: &mut Draft, op: &Op) -> Result<Outcome, ApplyError> {
         }
         Op::Purge { account, before_ms } => op::purge::purge(draft, *account, *before_ms),
         Op::Collect { account, blobs } => op::purge::collect(draft, *account, blobs),
+        Op::Mark => Ok(Outcome::Done),
     }
 }
 

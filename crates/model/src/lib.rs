@@ -36,6 +36,6 @@ pub use keywords::{KEYWORDS_MAX, keyword_bits, keywords_of};
 pub use op::create::MAILBOXES_MAX;
 pub use outcome::{Outcome, Refusal};
 pub use page::{Message, PAGE_MESSAGES, Page, page_number, page_ranges};
-pub use record::{FlagAction, FlagChange, NewMessage, Op, RECORD_VERSION, Record, RecordError, RecordId};
+pub use record::{FlagAction, FlagChange, NeedsVersion, NewMessage, Op, RECORD_VERSION, Record, RecordError, RecordId};
 pub use row::{Account, Blob, Login, Mailbox, Row, Tombstone};
 pub use rows::{MemoryRows, RowChange, Rows, RowsError, Scan};

@@ -6,8 +6,9 @@ use paquebot_types::{
 };
 use serde::{Deserialize, Serialize};
 
-/// The version of the encoding that this build writes. Every older one is read.
-pub const RECORD_VERSION: u8 = 1;
+/// The newest version of the encoding that this build reads and writes. Every older one is read. A version differs from the one before by the ops
+/// that it has more; a record is written as the oldest version that has its ops, so that older nodes read whatever they can.
+pub const RECORD_VERSION: u8 = 2;
 
 /// A record's unique id: random, chosen by the node that proposes it. A retry has the same id.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -34,18 +35,43 @@ pub enum RecordError {
     Damaged,
 }
 
+/// The record needs a version that somebody who must read it cannot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the change needs records of format version {needed}, and a node of the cluster reads up to {max}: upgrade that node"
+)]
+pub struct NeedsVersion {
+    pub needed: u8,
+    pub max: u8,
+}
+
 impl Record {
+    /// The oldest version that has all of the record's ops.
+    pub fn version(&self) -> u8 {
+        self.ops.iter().map(Op::version).max().unwrap_or(1)
+    }
+
     pub fn encode(&self) -> Vec<u8> {
-        postcard::to_extend(self, vec![RECORD_VERSION]).expect("records hold nothing that postcard cannot write")
+        postcard::to_extend(self, vec![self.version()]).expect("records hold nothing that postcard cannot write")
+    }
+
+    /// The same, if a reader of versions up to `max` can read it.
+    pub fn encode_for(&self, max: u8) -> Result<Vec<u8>, NeedsVersion> {
+        match self.version() {
+            needed if needed > max => Err(NeedsVersion { needed, max }),
+            _ => Ok(self.encode()),
+        }
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
-        match bytes.split_first() {
-            Some((&RECORD_VERSION, rest)) => match postcard::take_from_bytes(rest) {
-                Ok((record, [])) => Ok(record),
-                _ => Err(RecordError::Damaged),
-            },
-            Some((&version, _)) if version > RECORD_VERSION => Err(RecordError::NewerVersion(version)),
+        let (version, rest) = match bytes.split_first() {
+            Some((version @ 1..=RECORD_VERSION, rest)) => (*version, rest),
+            Some((version, _)) if *version > RECORD_VERSION => return Err(RecordError::NewerVersion(*version)),
+            _ => return Err(RecordError::Damaged),
+        };
+        match postcard::take_from_bytes::<Self>(rest) {
+            // What an older build would read as damaged is damaged here too.
+            Ok((record, [])) if record.version() <= version => Ok(record),
             _ => Err(RecordError::Damaged),
         }
     }
@@ -160,6 +186,19 @@ pub enum Op {
         account: AccountId,
         blobs: Vec<BlobId>,
     },
+    // From here on: version 2.
+    /// Changes nothing but the chain: a place in the log at which replicas compare what they have.
+    Mark,
+}
+
+impl Op {
+    /// The first version of the encoding that has this op.
+    pub fn version(&self) -> u8 {
+        match self {
+            Self::Mark => 2,
+            _ => 1,
+        }
+    }
 }
 
 /// A message to be appended. Its body is durable before the record is.

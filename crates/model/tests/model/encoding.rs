@@ -1,10 +1,10 @@
-//! Golden bytes of version 1: a new binary reads every older record and row.
+//! Golden bytes of every version: a new binary reads every older record and row.
 
 use std::fmt::{Debug, Write};
 
 use paquebot_model::{
-    Account, Blob, FlagAction, FlagChange, Login, Mailbox, Message, NewMessage, Op, Page, Record, RecordError,
-    RecordId, Row, Tombstone,
+    Account, Blob, FlagAction, FlagChange, Login, Mailbox, Message, NeedsVersion, NewMessage, Op, Page, Record,
+    RecordError, RecordId, Row, Tombstone,
 };
 use paquebot_types::{
     AccountId, BlobHash, BlobId, Flags, InternalDate, Keyword, MailboxId, ModSeq, Sequence, ShardId, SpecialUse,
@@ -37,7 +37,7 @@ fn keyword() -> Keyword {
     Keyword::new("$Forwarded").unwrap()
 }
 
-/// Every op, in the order in which they were added.
+/// Every op of version 1, in the order in which they were added.
 fn ops() -> Vec<Op> {
     let (account, mailbox) = (AccountId::new(2).unwrap(), MailboxId::new(3).unwrap());
     let (from, to) = (mailbox, MailboxId::new(300).unwrap());
@@ -85,6 +85,11 @@ fn ops() -> Vec<Op> {
     ]
 }
 
+/// Every op of version 2, in the order in which they were added.
+fn ops_of_version_2() -> Vec<Op> {
+    vec![Op::Mark]
+}
+
 fn record() -> Record {
     let id = RecordId(std::array::from_fn(|n| n as u8));
     Record { id, after: Sequence(300), time_ms: 1_700_000_000_000, node: "a".into(), ops: ops() }
@@ -120,8 +125,23 @@ fn a_record_that_is_cut_longer_or_newer_is_an_error() {
         assert_eq!(Record::decode(&whole[..cut]), Err(RecordError::Damaged), "cut at {cut}");
     }
     assert_eq!(Record::decode(&[whole.as_slice(), &[0]].concat()), Err(RecordError::Damaged));
-    assert_eq!(Record::decode(&[&[2], &whole[1..]].concat()), Err(RecordError::NewerVersion(2)));
+    assert_eq!(Record::decode(&[&[3], &whole[1..]].concat()), Err(RecordError::NewerVersion(3)));
     assert_eq!(Record::decode(&[&[0], &whole[1..]].concat()), Err(RecordError::Damaged));
+}
+
+#[test]
+fn a_record_is_written_as_the_oldest_version_that_has_its_ops() {
+    let old = record();
+    assert_eq!((old.version(), old.encode_for(1)), (1, Ok(old.encode())));
+    assert_eq!(Record::decode(&[&[2], &old.encode()[1..]].concat()), Ok(old.clone()));
+    for op in ops_of_version_2() {
+        let new = Record { ops: vec![op], ..record() };
+        assert_eq!((new.version(), new.encode()[0]), (2, 2));
+        assert_eq!(new.encode_for(1), Err(NeedsVersion { needed: 2, max: 1 }));
+        assert_eq!(new.encode_for(2), Ok(new.encode()));
+        assert_eq!(Record::decode(&[&[1], &new.encode()[1..]].concat()), Err(RecordError::Damaged));
+        assert_eq!(Record::decode(&new.encode()), Ok(new));
+    }
 }
 
 #[test]

@@ -122,6 +122,7 @@ impl Shard {
                 }
                 return Ok(Outcome::Done);
             }
+            Op::Mark => return Ok(Outcome::Done),
             _ => {}
         }
         let found = self.accounts.get_mut(&account_of(op));
@@ -185,7 +186,7 @@ impl Shard {
 
 pub fn account_of(op: &Op) -> AccountId {
     match op {
-        Op::AddLogin { .. } | Op::SetCredentials { .. } | Op::RemoveLogin { .. } => AccountId::MIN,
+        Op::AddLogin { .. } | Op::SetCredentials { .. } | Op::RemoveLogin { .. } | Op::Mark => AccountId::MIN,
         Op::AddAccount { account, .. }
         | Op::RemoveAccount { account }
         | Op::Create { account, .. }
