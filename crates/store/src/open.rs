@@ -10,7 +10,7 @@ use crate::layout::{Identity, IdentityError, Layout};
 use crate::location::{PackId, Position};
 use crate::options::Options;
 use crate::pack::log::{self, Log, LogError};
-use crate::pack::{Appender, GroupRead, PACK_HEADER, Singles, Sizes, Unapplied, create_pack};
+use crate::pack::{Appender, GroupRead, PACK_HEADER, Pin, Singles, Sizes, Unapplied, create_pack};
 use crate::tail::{Tail, TailGroup, TailRecord};
 
 /// Why a store was not opened. Nothing in it was changed by the attempt.
@@ -87,7 +87,7 @@ pub(crate) fn open(fs: Arc<dyn Fs>, dir: &Path, options: &Options) -> Result<Ope
     let (index, meta, mark) = open_index(&layout, &identity, options)?;
     let log = log::read(&layout, &identity, mark, None)?;
     settle_log(&layout, &log).map_err(at(&layout.packs()))?;
-    let mut unapplied = Unapplied::new(mark);
+    let mut unapplied = Unapplied::new(mark, Arc::default());
     let tail = tail(&index, &log, &mut unapplied)?;
     let singles = Singles::new(layout.clone(), identity, meta.next_single);
     settle_incoming(&layout, &index, &log.groups, &singles)?;
@@ -126,7 +126,8 @@ pub(crate) fn tail(index: &Index, log: &Log, unapplied: &mut Unapplied) -> Resul
         }
         let waiting: Vec<_> = records.iter().map(|record| (record.shard, record.sequence)).collect();
         unapplied.appended(group.start, group.end, &waiting);
-        tail.groups.push(TailGroup { records, bodies: group.bodies.clone() });
+        let pin = if group.bodies.is_empty() { Pin::default() } else { unapplied.pin(group.start) };
+        tail.groups.push(TailGroup { records, bodies: group.bodies.clone(), pin });
     }
     Ok(tail)
 }

@@ -35,13 +35,16 @@ impl Store {
         }
         let (index, _, mark) = open::open_index(&inner.layout, &inner.identity, &inner.options)?;
         // Up to here everything was synced; what may come after it nobody was told of.
-        let end = inner.unapplied.lock().end();
+        let (end, pins) = {
+            let unapplied = inner.unapplied.lock();
+            (unapplied.end(), unapplied.pins().clone())
+        };
         let log = log::read(&inner.layout, &inner.identity, mark, Some(end))?;
         if log.end != end {
             let position = log.end.position;
             return Err(OpenError::Corrupt { pack: position.pack, offset: position.offset });
         }
-        let mut unapplied = Unapplied::new(mark);
+        let mut unapplied = Unapplied::new(mark, pins);
         let tail = open::tail(&index, &log, &mut unapplied)?;
         Ok((Recovery { inner, index, unapplied: Mutex::new(unapplied), _appending: appending, _writer: writer }, tail))
     }

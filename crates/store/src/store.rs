@@ -17,8 +17,8 @@ use crate::location::{Location, PackId};
 use crate::open::{self, OpenError};
 use crate::options::Options;
 use crate::pack::{
-    AppendError, Appended, Appender, BodyFile, GroupItem, PackFiles, ReadError, Singles, StageError, StagedBody,
-    Unapplied,
+    AppendError, Appended, Appender, BodyFile, GroupItem, Keep, PackFiles, Pin, ReadError, Singles, StageError,
+    StagedBody, Unapplied,
 };
 use crate::space::{Ballast, Grave};
 use crate::tail::Tail;
@@ -104,6 +104,18 @@ impl Store {
     /// It blocks, and so does the next call until this one is done. Within a shard sequences must ascend from call to call. After an error
     /// other than [`AppendError::Unknown`] nothing of the group is in the store, and never will be.
     pub fn append_group(&self, items: &[GroupItem<'_>]) -> Result<Appended, AppendError> {
+        self.append(items, Keep::WhileRecordsWait).map(|(appended, _)| appended)
+    }
+
+    /// As [`Store::append_group`], for bodies whose record is appended elsewhere: until the pin is dropped no checkpoint passes the group,
+    /// so a start after a crash hands it out again, and neither reclaiming nor a checkpoint removes its bodies.
+    ///
+    /// The pin is dropped once the record is applied, or once none is to be expected; what a start has to read grows while it lives.
+    pub fn append_pinned(&self, items: &[GroupItem<'_>]) -> Result<(Appended, Pin), AppendError> {
+        self.append(items, Keep::Pinned)
+    }
+
+    fn append(&self, items: &[GroupItem<'_>], keep: Keep) -> Result<(Appended, Pin), AppendError> {
         let inner = &self.inner;
         let _appending = inner.appending.lock();
         let brings_bodies = items.iter().any(GroupItem::is_body);
@@ -111,13 +123,13 @@ impl Store {
         // What is in reserve is for changes that may free space; a body waits until there is some.
         let on_full = || !brings_bodies && inner.ballast.release();
         let before = inner.appender.mark().position;
-        let appended = inner.appender.append(items, &inner.unapplied, &on_full)?;
+        let (appended, pin) = inner.appender.append(items, &inner.unapplied, keep, &on_full)?;
         let bytes = match appended.position.pack == before.pack {
             true => appended.position.offset - before.offset,
             false => appended.position.offset,
         };
         inner.appended_bytes.fetch_add(bytes, Ordering::Relaxed);
-        Ok(appended)
+        Ok((appended, pin))
     }
 
     /// Begins a large body, which is written to a file of its own as it arrives.

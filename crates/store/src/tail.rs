@@ -3,10 +3,11 @@
 use paquebot_types::{BlobHash, Sequence, ShardId};
 
 use crate::location::{Location, PackId};
+use crate::pack::Pin;
 
 /// Groups after the checkpoint, in order. The records in them are to be applied again, by [`crate::Store::write`], before anything
 /// is read or appended. Records that the index has applied already are left out.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Tail {
     pub groups: Vec<TailGroup>,
     /// A write that did not reach the disk whole, and so was never acknowledged; it has been cut off.
@@ -14,11 +15,13 @@ pub struct Tail {
 }
 
 /// One group of the tail.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct TailGroup {
     pub records: Vec<TailRecord>,
-    /// The bodies that came with the records.
+    /// The bodies that came with the records, or that a record elsewhere was to name.
     pub bodies: Vec<(BlobHash, Location)>,
+    /// Keeps the bodies. Whoever applies the records here needs it no longer than them.
+    pub pin: Pin,
 }
 
 /// One record of the tail.

@@ -107,7 +107,7 @@ fn a_pack_that_is_shorter_than_the_checkpoint_is_an_error() {
     drop(store);
     let mut disk = fs.disk();
     let (_, tail) = open_with(&disk, roomy()).unwrap();
-    assert_eq!(tail, Tail::default());
+    assert!(tail.groups.is_empty() && tail.torn.is_none());
     disk.edit(&pack(1), |bytes| bytes.truncate(100));
     assert!(matches!(open_with(&disk, roomy()), Err(OpenError::Corrupt { .. })));
 }

@@ -7,7 +7,7 @@ use paquebot_types::{BlobHash, Sequence, ShardId};
 use parking_lot::Mutex;
 
 use super::format::{self, ALIGN, ENTRY_HEADER, EntryHeader, Kind, PACK_HEADER, PackHeader, Seal};
-use super::{StagedBlob, Unapplied};
+use super::{Pin, StagedBlob, Unapplied};
 use crate::fs::{File, FileSize, is_full};
 use crate::index::Mark;
 use crate::layout::{Identity, Layout};
@@ -58,6 +58,13 @@ pub enum AppendError {
     Poisoned,
 }
 
+/// How long the log keeps a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keep {
+    WhileRecordsWait,
+    Pinned,
+}
+
 /// The open pack.
 #[derive(Debug)]
 pub(crate) struct Appender {
@@ -105,13 +112,14 @@ impl Appender {
         Self { layout, identity, sizes, open: Mutex::new(open) }
     }
 
-    /// Appends one group: when this returns it is on disk. `on_full` may make room, and says whether it did.
+    /// Appends one group, pinned if that is asked for: when this returns it is on disk. `on_full` may make room, and says whether it did.
     pub(crate) fn append(
         &self,
         items: &[GroupItem<'_>],
         unapplied: &Mutex<Unapplied>,
+        keep: Keep,
         on_full: &dyn Fn() -> bool,
-    ) -> Result<Appended, AppendError> {
+    ) -> Result<(Appended, Pin), AppendError> {
         let bytes = group_bytes(items).filter(|bytes| *bytes <= GROUP_BYTES_MAX);
         let Some(bytes) = bytes else {
             return Err(AppendError::TooLarge { bytes: group_bytes(items).unwrap_or(u64::MAX) });
@@ -139,8 +147,15 @@ impl Appender {
         open.end += bytes;
         open.group += 1;
         let records: Vec<(ShardId, Sequence)> = items.iter().filter_map(GroupItem::record).collect();
-        unapplied.lock().appended(start, open.mark(), &records);
-        Ok(Appended { bodies: group.bodies, position: open.mark().position })
+        let mut unapplied = unapplied.lock();
+        // In one step: a checkpoint between the two would pass the group.
+        let pin = match keep {
+            Keep::Pinned => unapplied.pin(start),
+            Keep::WhileRecordsWait => Pin::default(),
+        };
+        unapplied.appended(start, open.mark(), &records);
+        drop(unapplied);
+        Ok((Appended { bodies: group.bodies, position: open.mark().position }, pin))
     }
 
     /// Where the next group will start.
