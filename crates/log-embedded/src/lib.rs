@@ -113,4 +113,8 @@ impl Log for EmbeddedLog {
         }
         Box::pin(std::future::ready(Ok(())))
     }
+
+    fn records_in_store(&self) -> bool {
+        true
+    }
 }

@@ -99,4 +99,8 @@ impl Log for FaultyLog {
     fn trim(&self, shard: ShardId, upto: Sequence) -> BoxFuture<'_, Result<(), LogError>> {
         self.inner.trim(shard, upto)
     }
+
+    fn records_in_store(&self) -> bool {
+        self.inner.records_in_store()
+    }
 }

@@ -102,6 +102,9 @@ pub enum LogError {
     Unavailable(String),
     #[error("the log holds a record that cannot be read: {0}")]
     Damaged(String),
+    /// Written by a newer build; nothing after it can be applied either.
+    #[error("the log holds a record of format version {0}, which this build does not read: upgrade this node")]
+    Newer(u8),
     /// What was acknowledged once is not in the log any more: an old backup was restored, say. A node must not follow it.
     #[error("the log has lost records: {0}")]
     Lost(String),
@@ -122,6 +125,11 @@ pub trait Log: Send + Sync {
 
     /// Forgets records up to and including `upto`, which every member has applied durably.
     fn trim(&self, shard: ShardId, upto: Sequence) -> BoxFuture<'_, Result<(), LogError>>;
+
+    /// Whether the store's own tail holds the records that its index may lose in a crash. If not they are followed again.
+    fn records_in_store(&self) -> bool {
+        false
+    }
 }
 
 /// The other machines that keep a shard's bodies.
