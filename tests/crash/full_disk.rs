@@ -10,8 +10,8 @@ use anyhow::{Context, Result, bail, ensure};
 use paquebot_testkit::process::run;
 use paquebot_testkit::{Client, LmtpAddress, Options, Server};
 
-use crate::lmtp;
-use crate::message::token_of;
+use paquebot_tests::lmtp;
+use paquebot_tests::message::token_of;
 
 /// The server reserves some 100 MB as it starts; the rest is taken by a file.
 const DISK: &str = "192m";
@@ -58,7 +58,7 @@ fn fill(path: &Path) -> Result<()> {
 
 /// A message of some 15 kB that says who it is; tokens are found that make long ones.
 fn long_messages() -> impl Iterator<Item = (u64, Vec<u8>)> {
-    (1..).map(|token| (token, crate::message::message(token))).filter(|(_, octets)| octets.len() > 10_000)
+    (1..).map(|token| (token, paquebot_tests::message::message(token))).filter(|(_, octets)| octets.len() > 10_000)
 }
 
 fn fetch_tokens(client: &mut Client) -> Result<Vec<u64>> {

@@ -11,7 +11,7 @@ use paquebot_testkit::process::pid;
 use paquebot_testkit::{Options, Server};
 use rustix::process::{Signal, kill_process};
 
-use crate::message::{message, token_of};
+use paquebot_tests::message::{message, token_of};
 
 const LIMIT: Duration = Duration::from_secs(20);
 

@@ -1,6 +1,5 @@
 //! The server under load, killed again and again.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Barrier, Mutex};
 use std::thread;
@@ -9,12 +8,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, ensure};
 use paquebot_testkit::{LmtpAddress, Options, Server};
 
-use crate::check::check;
-use crate::history::{Event, Outcome, Recorder};
-use crate::names::NameWorker;
-use crate::random::Random;
-use crate::session::Session;
-use crate::worker::{MAILBOXES, Worker};
+use paquebot_tests::check::check;
+use paquebot_tests::history::{Event, Outcome, Recorder};
+use paquebot_tests::names::NameWorker;
+use paquebot_tests::random::Random;
+use paquebot_tests::session::{Endpoint, PASSWORD, Session};
+use paquebot_tests::worker::{MAILBOXES, Worker};
 
 const WORKERS: usize = 6;
 const KILLS: usize = 16;
@@ -27,21 +26,20 @@ const RETRY: Duration = Duration::from_millis(10);
 struct Stage {
     recorder: Recorder,
     tokens: AtomicU64,
-    /// Where the server listens while it runs: IMAP and LMTP.
-    addresses: Mutex<Option<(SocketAddr, SocketAddr)>>,
+    /// Where the server listens while it runs.
+    endpoint: Mutex<Option<Endpoint>>,
     settling: AtomicBool,
     stopping: AtomicBool,
     barrier: Barrier,
 }
 
 impl Stage {
-    fn addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
-        *self.addresses.lock().expect("no holder panics")
+    fn endpoint(&self) -> Option<Endpoint> {
+        self.endpoint.lock().expect("no holder panics").clone()
     }
 
     fn started(&self, server: &Server) {
-        let LmtpAddress::Tcp(lmtp) = server.addresses().lmtp else { panic!("LMTP is on TCP here") };
-        *self.addresses.lock().expect("no holder panics") = Some((server.addresses().imap, lmtp));
+        *self.endpoint.lock().expect("no holder panics") = Some(endpoint(server));
     }
 
     /// Works until it is told to stop.
@@ -50,9 +48,9 @@ impl Stage {
             if self.settling.load(Ordering::SeqCst) {
                 self.settle(&mut worker);
             }
-            match self.addresses() {
-                Some((imap, lmtp)) => {
-                    worker.step(imap, lmtp);
+            match self.endpoint() {
+                Some(endpoint) => {
+                    worker.step(&endpoint);
                     if worker.session.is_none() {
                         thread::sleep(RETRY);
                     }
@@ -68,8 +66,8 @@ impl Stage {
         if worker.session.as_mut().is_some_and(|session| session.settle().is_err()) {
             worker.session = None;
         }
-        if let Some((imap, _)) = self.addresses()
-            && let Some(fresh) = worker.fresh(imap)
+        if let Some(endpoint) = self.endpoint()
+            && let Some(fresh) = worker.fresh(&endpoint)
             && let Some(session) = &mut worker.session
         {
             session.settled(&fresh);
@@ -85,8 +83,8 @@ impl Stage {
                     self.barrier.wait();
                 }
             }
-            match self.addresses() {
-                Some((imap, _)) => worker.step(imap),
+            match self.endpoint() {
+                Some(endpoint) => worker.step(&endpoint),
                 None => thread::sleep(RETRY),
             }
         }
@@ -108,7 +106,7 @@ fn every_promise_holds_through_kills() -> Result<()> {
         Err(_) => SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs(),
     };
     println!("PAQUEBOT_SEED={seed}");
-    let mut server = Server::start(Options::with_account("alice", "secret"))?;
+    let mut server = Server::start(Options::with_account("alice", PASSWORD))?;
     let mut client = server.client("alice")?;
     for mailbox in MAILBOXES.iter().filter(|mailbox| **mailbox != "INBOX") {
         // Archive may be there from the beginning.
@@ -118,7 +116,7 @@ fn every_promise_holds_through_kills() -> Result<()> {
     let stage = Stage {
         recorder: Recorder::default(),
         tokens: AtomicU64::new(1),
-        addresses: Mutex::new(None),
+        endpoint: Mutex::new(None),
         settling: AtomicBool::new(false),
         stopping: AtomicBool::new(false),
         barrier: Barrier::new(WORKERS + 2),
@@ -165,14 +163,14 @@ fn every_promise_holds_through_kills() -> Result<()> {
 fn kill_again_and_again(stage: &Stage, server: &mut Server, mut random: Random) -> Result<()> {
     let mut slowest = Duration::ZERO;
     for kill in 1..=KILLS {
-        thread::sleep(Duration::from_millis(300 + random.next() % 2500));
+        thread::sleep(Duration::from_millis(300 + random.number() % 2500));
         if kill % SETTLE_EVERY == 0 {
             stage.ask_to_settle();
         }
         let invoked = stage.recorder.now();
-        *stage.addresses.lock().expect("no holder panics") = None;
+        *stage.endpoint.lock().expect("no holder panics") = None;
         server.kill()?;
-        stage.recorder.record(usize::MAX, invoked, Outcome::Ok, Event::Killed);
+        stage.recorder.record(usize::MAX, invoked, Outcome::Ok, Event::Fault(format!("kill {kill}")));
         server.check().with_context(|| format!("after kill {kill}"))?;
         let began = Instant::now();
         server.start_again().with_context(|| format!("after kill {kill}"))?;
@@ -184,9 +182,15 @@ fn kill_again_and_again(stage: &Stage, server: &mut Server, mut random: Random) 
     Ok(())
 }
 
+fn endpoint(server: &Server) -> Endpoint {
+    let LmtpAddress::Tcp(lmtp) = server.addresses().lmtp else { panic!("LMTP is on TCP here") };
+    Endpoint { imap: server.addresses().imap, lmtp, account: "alice".to_owned() }
+}
+
 fn look_at_everything(stage: &Stage, server: &Server) -> Result<()> {
-    let imap = server.addresses().imap;
-    let mut session = Session::open(&stage.recorder, usize::MAX, imap, false).context("cannot log in at the end")?;
+    let endpoint = endpoint(server);
+    let mut session =
+        Session::open(&stage.recorder, usize::MAX, &endpoint, false).context("cannot log in at the end")?;
     for mailbox in MAILBOXES {
         session.select(mailbox, None).ok().with_context(|| format!("cannot select {mailbox} at the end"))?;
     }
@@ -197,6 +201,6 @@ fn look_at_everything(stage: &Stage, server: &Server) -> Result<()> {
         tokens: &stage.tokens,
         session: None,
     };
-    names.look_once(imap);
+    names.look_once(&endpoint);
     Ok(())
 }

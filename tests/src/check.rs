@@ -8,15 +8,18 @@
 //! | qresync-complete | `check/resync.rs` |
 //! | view-rules, view-equal | `check/views.rs` |
 //! | namespace | `check/namespace.rs` |
+//! | replicas-equal | `check/replicas.rs` |
 //! | answers | `check/answers.rs` |
 //!
-//! Reads are judged by their real time alone: what was told before one began must show in it, on whatever connection.
+//! Reads are judged by their real time alone: what was told before one began must show in it, on whatever
+//! connection, to whatever server. A server that says that it may lag is held to what cannot change: that a UID is one message for ever.
 
 mod answers;
 mod flags;
 mod messages;
 mod namespace;
 mod numbers;
+mod replicas;
 mod resync;
 mod views;
 
@@ -39,8 +42,16 @@ impl fmt::Display for Violation {
 
 /// Everything in `history` that breaks a promise.
 pub fn check(history: &History) -> Vec<Violation> {
-    let checks =
-        [messages::check, numbers::check, flags::check, resync::check, views::check, namespace::check, answers::check];
+    let checks = [
+        messages::check,
+        numbers::check,
+        flags::check,
+        resync::check,
+        views::check,
+        namespace::check,
+        replicas::check,
+        answers::check,
+    ];
     checks.iter().flat_map(|check| check(history)).collect()
 }
 
@@ -62,12 +73,21 @@ fn observations<'a>(history: &'a History, of: Option<&str>) -> Vec<(&'a Record, 
     found
 }
 
+/// Those that may not be the latest.
+fn lagged<'a>(history: &'a History, of: &str) -> Vec<(&'a Record, &'a Observation)> {
+    let lagged = history.records.iter().filter_map(|record| match &record.event {
+        Event::Lagged(seen) if seen.mailbox == of => Some((record, seen)),
+        _ => None,
+    });
+    lagged.collect()
+}
+
 fn mailboxes(history: &History) -> Vec<String> {
     let mut found: Vec<String> = history
         .records
         .iter()
         .filter_map(|record| match &record.event {
-            Event::Seen(seen) => Some(seen.mailbox.clone()),
+            Event::Seen(seen) | Event::Lagged(seen) => Some(seen.mailbox.clone()),
             Event::Add { mailbox, .. } => Some(mailbox.clone()),
             _ => None,
         })
@@ -79,7 +99,7 @@ fn mailboxes(history: &History) -> Vec<String> {
 
 /// Whether the operation may have been done.
 fn possible(record: &Record) -> bool {
-    record.outcome != Outcome::Fail
+    !matches!(record.outcome, Outcome::Fail | Outcome::Unavailable)
 }
 
 fn when(record: &Record) -> String {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Violation, mailboxes, observations, possible, violation, when};
+use super::{Violation, lagged, mailboxes, observations, possible, violation, when};
 use crate::history::{Event, History, How, Observation, Outcome, Record, Token, Uid};
 
 pub fn check(history: &History) -> Vec<Violation> {
@@ -34,6 +34,8 @@ struct Messages<'a> {
     mailbox: &'a str,
     /// By their beginnings.
     seen: Vec<(&'a Record, &'a Observation)>,
+    /// Those that may not be the latest.
+    lagged: Vec<(&'a Record, &'a Observation)>,
     /// Who saw a UID last, by the beginnings.
     last_seen: BTreeMap<Uid, &'a Record>,
     adds: Vec<Add<'a>>,
@@ -54,6 +56,7 @@ impl<'a> Messages<'a> {
             history,
             mailbox,
             seen,
+            lagged: lagged(history, mailbox),
             last_seen: BTreeMap::new(),
             adds: Vec::new(),
             known: BTreeMap::new(),
@@ -66,6 +69,9 @@ impl<'a> Messages<'a> {
                 messages.known.entry(message.token).or_default().insert(*uid);
                 messages.last_seen.insert(*uid, record);
             }
+        }
+        for (uid, message) in messages.lagged.iter().flat_map(|(_, observation)| &observation.messages) {
+            messages.known.entry(message.token).or_default().insert(*uid);
         }
         for record in &history.records {
             messages.index(record);
@@ -105,7 +111,7 @@ impl<'a> Messages<'a> {
     fn one_body(&self) -> Vec<Violation> {
         let mut found = Vec::new();
         let mut bodies: BTreeMap<(u32, Uid), (Token, &str, String)> = BTreeMap::new();
-        for (record, observation) in &self.seen {
+        for (record, observation) in self.seen.iter().chain(&self.lagged) {
             for (uid, message) in &observation.messages {
                 let first = bodies
                     .entry((observation.validity, *uid))

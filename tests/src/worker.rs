@@ -1,14 +1,13 @@
 //! A client that does a bit of everything in a few mailboxes that all clients share.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::history::{Event, Flags, How, Outcome, Recorder, Token, Uid};
 use crate::lmtp;
 use crate::message::message;
 use crate::random::Random;
-use crate::session::{Ended, Selected, Session};
+use crate::session::{Ended, Endpoint, Selected, Session};
 use crate::wire;
 
 pub const MAILBOXES: &[&str] = &["INBOX", "Work", "Archive"];
@@ -33,12 +32,12 @@ impl<'a> Worker<'a> {
     }
 
     /// One thing, chosen at random, of a server that listens there. Without a connection: connects.
-    pub fn step(&mut self, imap: SocketAddr, lmtp: SocketAddr) {
+    pub fn step(&mut self, endpoint: &Endpoint) {
         let Some(mut session) = self.session.take() else {
-            self.session = Session::open(self.recorder, self.number, imap, self.knows_qresync());
+            self.session = Session::open(self.recorder, self.number, endpoint, self.knows_qresync());
             return;
         };
-        if self.act(&mut session, lmtp).is_ok() {
+        if self.act(&mut session, endpoint).is_ok() {
             self.session = Some(session);
         }
     }
@@ -48,14 +47,14 @@ impl<'a> Worker<'a> {
         self.number.is_multiple_of(2)
     }
 
-    fn act(&mut self, session: &mut Session<'a>, lmtp: SocketAddr) -> Result<(), Ended> {
+    fn act(&mut self, session: &mut Session<'a>, endpoint: &Endpoint) -> Result<(), Ended> {
         let many = session.selected.as_ref().is_some_and(|selected| selected.messages.len() > MANY);
         match self.random.below(100) {
             0..25 if many => self.expunge(session),
             0..18 => self.append(session, 1),
             18..22 => self.append(session, 3),
             22..28 => {
-                self.deliver(lmtp);
+                self.deliver(endpoint);
                 Ok(())
             }
             28..48 => self.select(session),
@@ -97,11 +96,13 @@ impl<'a> Worker<'a> {
         answer.map(drop)
     }
 
-    fn deliver(&mut self, lmtp: SocketAddr) {
+    fn deliver(&mut self, endpoint: &Endpoint) {
         let token = self.tokens.fetch_add(1, Ordering::Relaxed);
+        let recipient = format!("{}@example.org", endpoint.account);
         let invoked = self.recorder.now();
-        let outcome = match lmtp::deliver(lmtp, "alice@example.org", &message(token)) {
+        let outcome = match lmtp::deliver(endpoint.lmtp, &recipient, &message(token)) {
             Ok(answer) if answer.starts_with('2') => Outcome::Ok,
+            Ok(answer) if answer.starts_with("451") => Outcome::Unavailable,
             Ok(_) => Outcome::Fail,
             Err(_) => Outcome::Unknown,
         };
@@ -227,9 +228,9 @@ impl<'a> Worker<'a> {
     }
 
     /// What a fresh session sees of the mailbox that this one has selected.
-    pub fn fresh(&self, imap: SocketAddr) -> Option<BTreeMap<Uid, Flags>> {
+    pub fn fresh(&self, endpoint: &Endpoint) -> Option<BTreeMap<Uid, Flags>> {
         let mailbox = &self.session.as_ref()?.selected.as_ref()?.mailbox;
-        let mut session = Session::open(self.recorder, self.number, imap, false)?;
+        let mut session = Session::open(self.recorder, self.number, endpoint, false)?;
         session.select(mailbox, None).ok()?;
         let selected = session.selected.as_ref()?;
         Some(selected.messages.iter().map(|(uid, message)| (*uid, message.flags.clone())).collect())
@@ -239,6 +240,7 @@ impl<'a> Worker<'a> {
 pub fn outcome(answer: &Result<paquebot_testkit::Answer, Ended>) -> Outcome {
     match answer {
         Ok(answer) if answer.is_ok() => Outcome::Ok,
+        Ok(answer) if answer.tagged.starts_with("NO [UNAVAILABLE]") => Outcome::Unavailable,
         Ok(_) => Outcome::Fail,
         Err(Ended) => Outcome::Unknown,
     }

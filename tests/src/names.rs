@@ -1,13 +1,12 @@
 //! A client that makes, renames and deletes mailboxes of its own.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::history::{Event, NameChange, Names, Outcome, Recorder};
 use crate::message::{message, token_of};
 use crate::random::Random;
-use crate::session::{Ended, Session};
+use crate::session::{Ended, Endpoint, Session};
 use crate::wire;
 use crate::worker::outcome;
 
@@ -23,9 +22,9 @@ pub struct NameWorker<'a> {
 
 impl NameWorker<'_> {
     /// One change, or a look at everything.
-    pub fn step(&mut self, imap: SocketAddr) {
+    pub fn step(&mut self, endpoint: &Endpoint) {
         match self.session.take() {
-            None => self.session = Session::open(self.recorder, self.number, imap, false),
+            None => self.session = Session::open(self.recorder, self.number, endpoint, false),
             Some(mut session) => {
                 let done = if self.random.chance(40) { self.look(&mut session) } else { self.change(&mut session) };
                 if done.is_ok() {
@@ -36,8 +35,8 @@ impl NameWorker<'_> {
     }
 
     /// A look at everything, on a connection of its own.
-    pub fn look_once(&mut self, imap: SocketAddr) {
-        if let Some(mut session) = Session::open(self.recorder, self.number, imap, false) {
+    pub fn look_once(&mut self, endpoint: &Endpoint) {
+        if let Some(mut session) = Session::open(self.recorder, self.number, endpoint, false) {
             let _ = self.look(&mut session);
         }
     }

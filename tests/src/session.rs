@@ -9,6 +9,18 @@ use crate::history::{Event, Flags, Message, Observation, Outcome, Recorder, Resy
 use crate::message::token_of;
 use crate::wire;
 
+/// Where one server listens, and who logs in there.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    pub imap: SocketAddr,
+    pub lmtp: SocketAddr,
+    /// The account, with [`PASSWORD`].
+    pub account: String,
+}
+
+/// Every account's.
+pub const PASSWORD: &str = "secret";
+
 /// The connection is over; why is recorded.
 #[derive(Debug)]
 pub struct Ended;
@@ -38,11 +50,14 @@ pub struct Selected {
 
 impl<'a> Session<'a> {
     /// `None` when nobody listens, or the login is cut off: the server is down just now.
-    pub fn open(recorder: &'a Recorder, number: usize, address: SocketAddr, qresync: bool) -> Option<Self> {
+    pub fn open(recorder: &'a Recorder, number: usize, endpoint: &Endpoint, qresync: bool) -> Option<Self> {
         let began = recorder.now();
-        let (client, _) = Client::connect(address).ok()?;
+        let (client, _) = Client::connect(endpoint.imap).ok()?;
         let mut session = Self { recorder, number, client, began, steps: Vec::new(), qresync: false, selected: None };
-        session.command("LOGIN alice secret").ok()?;
+        let login = session.command(&format!("LOGIN {} {PASSWORD}", endpoint.account)).ok()?;
+        if !login.is_ok() {
+            return None;
+        }
         if qresync {
             session.command("ENABLE QRESYNC").ok()?;
             session.qresync = true;
@@ -125,6 +140,8 @@ impl<'a> Session<'a> {
         self.steps.push(Step::Select { exists, qresync: self.qresync });
         new.iter().filter(|response| wire::fetched(response).is_some()).for_each(|response| self.absorb(response));
         let cached = cache.map(|cache| updated(cache, new));
+        // A server that cannot ask the others shows what it has, and says so.
+        let lags = new.iter().any(|response| response.starts_with("* NO [UNAVAILABLE]"));
 
         let full = self.command("UID FETCH 1:* (UID FLAGS MODSEQ BODY.PEEK[])")?;
         self.learn(&full.untagged);
@@ -136,7 +153,8 @@ impl<'a> Session<'a> {
             highest_modseq: selected.highest_modseq,
             messages: selected.messages.clone(),
         };
-        self.recorder.record(self.number, invoked, Outcome::Ok, Event::Seen(observation));
+        let seen = if lags { Event::Lagged(observation) } else { Event::Seen(observation) };
+        self.recorder.record(self.number, invoked, Outcome::Ok, seen);
         if let Some(cached) = cached {
             let full = selected.messages.clone();
             self.command("NOOP")?;

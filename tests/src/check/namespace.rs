@@ -55,6 +55,7 @@ fn follow(records: &[&Record]) -> Vec<Violation> {
                     }
                     Outcome::Fail => states.retain(|state| apply(state, change, record.invoked).is_none()),
                     Outcome::Unknown => states.extend(done),
+                    Outcome::Unavailable => {}
                 }
             }
             Event::Names(names) => {

@@ -94,7 +94,7 @@ fn a_right_history_breaks_nothing() {
         .ok(flag(5, "\\Deleted", true))
         .then(Outcome::Unknown, remove(5))
         .ok(seen(&[(6, message(2, &[], 4)), (7, message(3, &[], 5))]))
-        .ok(Event::Killed)
+        .ok(Event::Fault("a kill".into()))
         .ok(Event::Name(NameChange::Create("own-a".into())))
         .ok(Event::Name(NameChange::Append { name: "own-a".into(), token: 9 }))
         .ok(named("own-a", 4, &[(1, 9)]))
@@ -299,10 +299,52 @@ fn wrong_namespaces_are_found() {
 }
 
 #[test]
+fn replicas_that_differ_are_found() {
+    let replicas = |others: Observation| {
+        let first = observation(&[(5, message(1, &["work"], 7))]);
+        Story::default().ok(Event::Replicas([("a".to_owned(), vec![first]), ("b".to_owned(), vec![others])].into()))
+    };
+    assert!(replicas(observation(&[(5, message(1, &["work"], 7))])).broken().is_empty());
+    for other in [
+        observation(&[]),
+        observation(&[(5, message(1, &[], 7))]),
+        observation(&[(5, message(1, &["work"], 8))]),
+        observation(&[(6, message(1, &["work"], 7))]),
+        observation(&[(5, Message { hash: "another".into(), ..message(1, &["work"], 7) })]),
+        Observation { highest_modseq: 101, ..observation(&[(5, message(1, &["work"], 7))]) },
+        Observation { mailbox: "Work".into(), ..observation(&[(5, message(1, &["work"], 7))]) },
+    ] {
+        assert_eq!(replicas(other.clone()).broken(), ["replicas-equal"].into(), "{other:?}");
+    }
+}
+
+#[test]
+fn a_server_that_says_that_it_lags_may_lag_and_no_more() {
+    let lagged = |messages: &[(Uid, Message)]| Event::Lagged(observation(messages));
+    let before = Story::default().ok(add(1, 5)).ok(flag(5, "\\Deleted", true)).ok(remove(5));
+    assert!(before.ok(lagged(&[(5, message(1, &[], 1))])).broken().is_empty());
+    assert!(Story::default().ok(add(1, 5)).ok(lagged(&[])).broken().is_empty());
+    let other =
+        Story::default().ok(add(1, 5)).then(Outcome::Unknown, deliver(2)).ok(lagged(&[(5, message(2, &[], 1))]));
+    assert_eq!(other.broken(), ["uid-unique"].into());
+    let refused = Story::default().then(Outcome::Unavailable, add(1, 5)).ok(lagged(&[(5, message(1, &[], 1))]));
+    assert!(refused.broken().contains("no-phantom"));
+}
+
+#[test]
+fn a_change_put_off_without_a_fault_is_found() {
+    let create = || Event::Name(NameChange::Create("own-a".into()));
+    assert_eq!(Story::default().then(Outcome::Unavailable, create()).broken(), ["answers"].into());
+    let mut story = Story::default().ok(Event::Fault("no quorum".into())).then(Outcome::Unavailable, create());
+    story.history.records[0].returned = 10;
+    assert!(story.ok(Event::Names(Names::new())).broken().is_empty());
+}
+
+#[test]
 fn answers_that_are_none_are_found() {
     assert_eq!(Story::default().ok(Event::Wrong("BAD".into())).broken(), ["answers"].into());
     assert_eq!(Story::default().then(Outcome::Unknown, Event::Lost).broken(), ["answers"].into());
-    let mut killed = Story::default().ok(Event::Killed).then(Outcome::Unknown, Event::Lost);
+    let mut killed = Story::default().ok(Event::Fault("a kill".into())).then(Outcome::Unknown, Event::Lost);
     killed.history.records[1].invoked = 0;
     assert!(killed.broken().is_empty());
 }

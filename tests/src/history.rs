@@ -17,6 +17,8 @@ pub enum Outcome {
     Fail,
     /// The connection ended before an answer.
     Unknown,
+    /// It is not done and never will be, because the server cannot do such a thing now.
+    Unavailable,
 }
 
 /// One thing that a client did. A was before B in real time if `A.returned < B.invoked`.
@@ -41,6 +43,10 @@ pub enum Event {
     Flag { mailbox: String, uids: Vec<Uid>, flag: String, set: bool },
     /// A SELECT and a FETCH of everything.
     Seen(Observation),
+    /// The same, of a server that said that it may not know the latest.
+    Lagged(Observation),
+    /// What each server shows of every mailbox while nobody changes anything.
+    Replicas(BTreeMap<String, Vec<Observation>>),
     /// A SELECT with QRESYNC.
     Resync(Resync),
     /// A FETCH with CHANGEDSINCE.
@@ -55,8 +61,8 @@ pub enum Event {
     Wrong(String),
     /// A connection that was made at `invoked` ended at `returned`, and not by this client.
     Lost,
-    /// The server was killed.
-    Killed,
+    /// Something was done to a server, or to what it needs, and undone; what came to it is not the server's fault.
+    Fault(String),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
