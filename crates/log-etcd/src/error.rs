@@ -14,6 +14,8 @@ pub enum OpenError {
     Version { endpoint: String, version: String, why: &'static str },
     #[error("etcd has no cluster under {prefix}: make one by `paquebot cluster init`, or name the right prefix")]
     NoCluster { prefix: String },
+    #[error("the cluster under {prefix} has not been made whole: run `paquebot cluster init` again")]
+    Unfinished { prefix: String },
     #[error("etcd has the keys of another cluster under {prefix}: {found}, and this node belongs to {expected}")]
     OtherCluster { prefix: String, found: ClusterId, expected: ClusterId },
     #[error("etcd has keys under {prefix} that this version of Paquebot did not make; name another prefix")]

@@ -23,10 +23,15 @@ impl std::fmt::Display for ClusterId {
 /// The layout of keys that this build reads and writes.
 const LAYOUT: &str = "paquebot 1";
 
+/// What follows in the key `cluster` while the bases are being put.
+const UNFINISHED: &str = " unfinished";
+
 /// What the key `cluster` says.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Identity {
     Cluster(ClusterId),
+    /// It is being made, or that was interrupted.
+    Unfinished(ClusterId),
     /// A layout of another version, or no key of ours.
     Other,
 }
@@ -35,9 +40,18 @@ pub fn identity_value(cluster: ClusterId) -> String {
     format!("{LAYOUT} {cluster}")
 }
 
+pub fn unfinished_value(cluster: ClusterId) -> String {
+    identity_value(cluster) + UNFINISHED
+}
+
 pub fn parse_identity(value: &[u8]) -> Identity {
     let id = std::str::from_utf8(value).ok().and_then(|value| value.strip_prefix(LAYOUT)?.strip_prefix(' '));
-    id.and_then(parse_hex).map_or(Identity::Other, |id| Identity::Cluster(ClusterId(id)))
+    let unfinished = id.and_then(|id| id.strip_suffix(UNFINISHED)).and_then(parse_hex);
+    match (id.and_then(parse_hex), unfinished) {
+        (Some(id), _) => Identity::Cluster(ClusterId(id)),
+        (None, Some(id)) => Identity::Unfinished(ClusterId(id)),
+        (None, None) => Identity::Other,
+    }
 }
 
 /// Where a shard's numbering starts: `count` records have been trimmed, of which the last was made at `revision`.
@@ -155,9 +169,11 @@ mod tests {
         }
         let cluster = ClusterId([0x17; 16]);
         assert_eq!(parse_identity(identity_value(cluster).as_bytes()), Identity::Cluster(cluster));
+        assert_eq!(parse_identity(unfinished_value(cluster).as_bytes()), Identity::Unfinished(cluster));
         for other in [
             "",
             "paquebot 1 ",
+            "paquebot 1 17171717171717171717171717171717 unfinishe",
             "paquebot 2 17171717171717171717171717171717",
             "paquebot 1 +7171717171717171717171717171717",
         ] {

@@ -4,20 +4,20 @@
 //! revision is the order. A record's **sequence** is its place in that order, counted: records that were trimmed are counted in the same
 //! transaction that removes them, so all nodes count to the same numbers, without gaps.
 //!
-//! Bodies do not pass through etcd: they are on this machine's disk before their record is appended. The crate knows neither who hosts a shard
-//! nor how bodies reach others.
+//! Bodies do not pass through etcd: before their record is appended they are on this machine's disk and, by way of [`Keepers`], on another's. What
+//! another node sends comes in by [`EtcdLog::receive`]. The crate knows neither who hosts a shard nor how bodies travel.
 //!
 //! ```no_run
 //! # use std::sync::Arc;
-//! # use paquebot_log::{Log, suite};
+//! # use paquebot_log::{Alone, Log, suite};
 //! # use paquebot_log_etcd::{ClusterId, EtcdLog, Options};
 //! # use paquebot_store::{Store, fs::RealFs};
 //! # use paquebot_types::{Sequence, ShardId};
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let options = Options::new(vec!["http://127.0.0.1:2379".into()], ClusterId([7; 16]));
-//! EtcdLog::make_cluster(options.clone()).await?; // once
+//! EtcdLog::make_cluster(options.clone(), &[]).await?; // once
 //! let (store, tail) = Store::open(Arc::new(RealFs), "paquebot-data".as_ref(), Default::default())?;
-//! let log = EtcdLog::open(options, Arc::new(store), tail).await?;
+//! let log = EtcdLog::open(options, Arc::new(store), tail, Arc::new(Alone)).await?;
 //! let sequence = log.append(ShardId::FIRST, suite::numbered(1), Vec::new()).await?;
 //! assert_eq!(sequence, Sequence(1));
 //! # Ok(())
@@ -45,8 +45,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use paquebot_log::{AppendError, Body, BoxFuture, Feed, Log, LogError};
-use paquebot_model::Record;
+use paquebot_log::{AppendError, Body, BoxFuture, Feed, Keepers, Log, LogError};
+use paquebot_model::{Record, RecordId};
 use paquebot_store::{Location, Store, Tail};
 use paquebot_types::{BlobHash, Sequence, ShardId};
 use parking_lot::Mutex;
@@ -60,6 +60,7 @@ pub use error::OpenError;
 pub use failure::Failure;
 pub use health::{Health, Member, MemberState};
 pub use keys::ClusterId;
+pub use link::connect;
 pub use options::{Login, Options, Tls};
 
 use bodies::BodyWriter;
@@ -88,19 +89,28 @@ struct Asked {
     link: Arc<Link>,
     health: watch::Receiver<Health>,
     bodies: Arc<BodyWriter>,
+    keepers: Arc<dyn Keepers>,
     commits: mpsc::Sender<commit::Request>,
 }
 
 impl EtcdLog {
-    /// Takes the prefix of an etcd for a new cluster. For a prefix that is this cluster's already it does nothing.
-    pub async fn make_cluster(options: Options) -> Result<(), OpenError> {
+    /// Takes the prefix of an etcd for a new cluster. For a prefix that is this cluster's already it does nothing; an attempt that was interrupted
+    /// goes on.
+    ///
+    /// The shards in `bases` go on where a store that was made without etcd has ended: the next record of each is the one after its sequence.
+    pub async fn make_cluster(options: Options, bases: &[(ShardId, Sequence)]) -> Result<(), OpenError> {
         let link = Link::new(options);
         open::reach(&link).await?;
-        open::make(&link).await
+        open::make(&link, bases).await
     }
 
-    /// Goes to work with an etcd that has this cluster's keys; `tail` is what opening the store gave.
-    pub async fn open(options: Options, store: Arc<Store>, tail: Tail) -> Result<Self, OpenError> {
+    /// Goes to work with an etcd that has this cluster's keys; `tail` is what opening the store gave, and `keepers` are the way to the other nodes.
+    pub async fn open(
+        options: Options,
+        store: Arc<Store>,
+        tail: Tail,
+        keepers: Arc<dyn Keepers>,
+    ) -> Result<Self, OpenError> {
         let link = Arc::new(Link::new(options));
         let (health_sender, health) = watch::channel(open::reach(&link).await?);
         open::verify(&link).await?;
@@ -111,11 +121,28 @@ impl EtcdLog {
         let bodies = Arc::new(BodyWriter::start(store)?);
         Ok(Self {
             runtime: Handle::current(),
-            asked: Asked { link, health, bodies, commits },
+            asked: Asked { link, health, bodies, keepers, commits },
             shards: Mutex::default(),
             found: Arc::new(tail.groups.into_iter().flat_map(|group| group.bodies).collect()),
             tasks: Mutex::new(tasks),
         })
+    }
+
+    /// Keeps bodies of a record that another node is about to append: when this is done they are on this machine's disk, and the record will find
+    /// them when it comes. The caller has verified their hashes. An error leaves nothing that a record names.
+    pub async fn receive(
+        &self,
+        shard: ShardId,
+        record: RecordId,
+        after: Sequence,
+        bodies: Vec<Body>,
+    ) -> Result<(), AppendError> {
+        let (shard, writer) = (self.shard(shard), self.asked.bodies.clone());
+        let work = async move {
+            shard.expect(record, after, writer.write(bodies).await?);
+            Ok(())
+        };
+        self.here(work, AppendError::Unavailable("the server is stopping".into())).await
     }
 
     /// What was last seen of etcd: versions, sizes, and whether changes are taken.
@@ -211,7 +238,7 @@ impl Asked {
             return Err(AppendError::Unavailable(much));
         }
         if !bodies.is_empty() {
-            shard.expect(id, after, self.bodies.write(bodies).await?);
+            shard.expect(id, after, self.keep(shard.id, id, after, bodies).await?);
         }
         let (reply, made) = oneshot::channel();
         let request = commit::Request { shard: shard.id, key: self.link.keys.record(shard.id, id), value, reply };
@@ -228,6 +255,24 @@ impl Asked {
                 Err(error)
             }
         }
+    }
+
+    /// Writes bodies here and at another node, at the same time. Whatever goes wrong, nothing was sent to etcd: no record names them.
+    async fn keep(
+        &self,
+        shard: ShardId,
+        record: RecordId,
+        after: Sequence,
+        bodies: Vec<Body>,
+    ) -> Result<numbers::Bodies, AppendError> {
+        let elsewhere = async {
+            self.keepers.keep(shard, record, after, bodies.clone()).await.map_err(|error| match error {
+                AppendError::Unknown(why) => AppendError::Unavailable(why),
+                error => error,
+            })
+        };
+        let (places, ()) = tokio::try_join!(self.bodies.write(bodies.clone()), elsewhere)?;
+        Ok(places)
     }
 
     /// The sequence of a record that is durable. Counting it takes the records before it.

@@ -192,6 +192,13 @@ impl Link {
     }
 }
 
+/// A client of etcd's own, for what is not the log's: by the same addresses, certificates and login. It goes to another member by itself when one
+/// does not answer.
+pub async fn connect(options: &Options) -> Result<Client, Failure> {
+    let first = options.endpoints.first().map_or("", String::as_str);
+    Ok(Client::connect(&options.endpoints, Some(connect_options(options, first))).await?)
+}
+
 /// Reads one key, as a quorum has it.
 pub async fn get(mut client: Client, key: String) -> Result<GetResponse, Error> {
     client.get(key, None).await

@@ -1,13 +1,17 @@
 //! Whose keys are these? Asked before anything else is done.
 
-use etcd_client::{Compare, CompareOp, GetOptions, Txn, TxnOp, TxnOpResponse};
+use etcd_client::{Compare, CompareOp, Txn, TxnOp};
+use paquebot_types::{Sequence, ShardId};
 
 use crate::error::OpenError;
 use crate::health::{self, Health};
-use crate::keys::{Identity, identity_value, parse_identity};
+use crate::keys::{Base, Identity, identity_value, parse_identity, unfinished_value};
 use crate::link::{Link, get};
 use crate::read::send;
 use crate::version;
+
+/// Operations in a transaction, at most, as etcd is set unless it is told otherwise.
+const OPERATIONS: usize = 128;
 
 /// Makes sure that there is an etcd that can be used.
 pub async fn reach(link: &Link) -> Result<Health, OpenError> {
@@ -38,35 +42,60 @@ pub async fn reach(link: &Link) -> Result<Health, OpenError> {
 
 /// The keys must be this cluster's.
 pub async fn verify(link: &Link) -> Result<(), OpenError> {
-    let (key, prefix) = (link.keys.cluster(), link.options.prefix.clone());
-    let answer = link.persist(link.options.deadline, |client| get(client, key.clone())).await?;
-    match answer.kvs().first().map(|kv| parse_identity(kv.value())) {
-        None => Err(OpenError::NoCluster { prefix }),
-        Some(Identity::Other) => Err(OpenError::NotOurs { prefix }),
-        Some(Identity::Cluster(found)) if found != link.options.cluster => {
-            Err(OpenError::OtherCluster { prefix, found, expected: link.options.cluster })
+    let prefix = || link.options.prefix.clone();
+    match identity(link).await? {
+        None => Err(OpenError::NoCluster { prefix: prefix() }),
+        Some(Identity::Other) => Err(OpenError::NotOurs { prefix: prefix() }),
+        Some(Identity::Cluster(found) | Identity::Unfinished(found)) if found != link.options.cluster => {
+            Err(OpenError::OtherCluster { prefix: prefix(), found, expected: link.options.cluster })
         }
+        Some(Identity::Unfinished(_)) => Err(OpenError::Unfinished { prefix: prefix() }),
         Some(Identity::Cluster(_)) => Ok(()),
     }
 }
 
-/// Takes the prefix for this cluster, unless it has keys already. Done twice it is done once.
-pub async fn make(link: &Link) -> Result<(), OpenError> {
+async fn identity(link: &Link) -> Result<Option<Identity>, OpenError> {
+    let key = link.keys.cluster();
+    let answer = link.persist(link.options.deadline, |client| get(client, key.clone())).await?;
+    Ok(answer.kvs().first().map(|kv| parse_identity(kv.value())))
+}
+
+/// Takes the prefix for this cluster, unless it has keys already, and puts the bases. Done twice it is done once, and where it was interrupted it
+/// goes on: nobody uses the keys before all are there.
+pub async fn make(link: &Link, bases: &[(ShardId, Sequence)]) -> Result<(), OpenError> {
+    take(link).await?;
+    match verify(link).await {
+        Err(OpenError::Unfinished { .. }) => {}
+        finished => return finished,
+    }
+    let bases: Vec<TxnOp> = bases
+        .iter()
+        .filter(|(_, sequence)| *sequence > Sequence::ZERO)
+        .map(|(shard, Sequence(count))| {
+            TxnOp::put(link.keys.base(*shard), Base { count: *count, revision: 0 }.encode(), None)
+        })
+        .collect();
+    let key = link.keys.cluster();
+    let finish = TxnOp::put(key.as_str(), identity_value(link.options.cluster), None);
+    let last = vec![finish];
+    for puts in bases.chunks(OPERATIONS).map(<[TxnOp]>::to_vec).chain([last]) {
+        let unfinished = Compare::value(key.as_str(), CompareOp::Equal, unfinished_value(link.options.cluster));
+        let txn = Txn::new().when([unfinished]).and_then(puts);
+        // One that changes nothing meets a cluster that is finished: by an attempt whose answer was lost, or by another process.
+        link.persist(link.options.deadline, |client| send(client, txn.clone())).await?;
+    }
+    verify(link).await
+}
+
+async fn take(link: &Link) -> Result<(), OpenError> {
     let key = link.keys.cluster();
     // No key at all: the range has no key that was ever made.
     let free = Compare::create_revision(link.keys.all(), CompareOp::Equal, 0).with_prefix();
-    let put = TxnOp::put(key.as_str(), identity_value(link.options.cluster), None);
-    let get = TxnOp::get(key.as_str(), None);
-    let others = TxnOp::get(link.keys.all(), Some(GetOptions::new().with_prefix().with_count_only()));
-    let txn = Txn::new().when([free]).and_then([put]).or_else([get, others]);
+    let put = TxnOp::put(key.as_str(), unfinished_value(link.options.cluster), None);
+    let txn = Txn::new().when([free]).and_then([put]);
     let response = link.persist(link.options.deadline, |client| send(client, txn.clone())).await?;
-    if response.succeeded() {
-        return Ok(());
-    }
-    match response.op_responses().first() {
-        Some(TxnOpResponse::Get(answer)) if answer.kvs().is_empty() => {
-            Err(OpenError::NotOurs { prefix: link.options.prefix.clone() })
-        }
-        _ => verify(link).await,
+    match response.succeeded() || identity(link).await?.is_some() {
+        true => Ok(()),
+        false => Err(OpenError::NotOurs { prefix: link.options.prefix.clone() }),
     }
 }

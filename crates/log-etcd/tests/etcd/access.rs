@@ -18,19 +18,19 @@ async fn keys_of_another_cluster_or_of_others_are_refused() {
     let servers = Servers::start(1).await;
     let ours = options(servers.endpoints());
     assert!(matches!(refusal(ours.clone()).await, OpenError::NoCluster { .. }));
-    EtcdLog::make_cluster(ours.clone()).await.unwrap();
-    EtcdLog::make_cluster(ours.clone()).await.expect("done twice it is done once");
+    EtcdLog::make_cluster(ours.clone(), &[]).await.unwrap();
+    EtcdLog::make_cluster(ours.clone(), &[]).await.expect("done twice it is done once");
 
     let theirs = Options { cluster: ClusterId([1; 16]), ..ours.clone() };
     let expected = |error: &OpenError| matches!(error, OpenError::OtherCluster { found: CLUSTER, .. });
     let refused = refusal(theirs.clone()).await;
     assert!(expected(&refused), "{refused}");
-    assert!(expected(&EtcdLog::make_cluster(theirs).await.unwrap_err()));
+    assert!(expected(&EtcdLog::make_cluster(theirs, &[]).await.unwrap_err()));
 
     let mut client = servers.client().await;
     client.put("somebody/key", "1", None).await.unwrap();
     let taken = Options { prefix: "somebody".into(), ..ours.clone() };
-    assert!(matches!(EtcdLog::make_cluster(taken).await, Err(OpenError::NotOurs { .. })));
+    assert!(matches!(EtcdLog::make_cluster(taken, &[]).await, Err(OpenError::NotOurs { .. })));
     client.put("newer/cluster", "paquebot 2 x", None).await.unwrap();
     assert!(matches!(refusal(Options { prefix: "newer".into(), ..ours }).await, OpenError::NotOurs { .. }));
 }
@@ -77,7 +77,7 @@ async fn an_etcd_that_loses_commits_is_refused_by_its_version() {
         return;
     }
     let proxy = Proxy::start(&servers.endpoints()[0], Some(("3.4.23", "3.5.02"))).await;
-    let refused = EtcdLog::make_cluster(options(vec![proxy.endpoint.clone()])).await.unwrap_err();
+    let refused = EtcdLog::make_cluster(options(vec![proxy.endpoint.clone()]), &[]).await.unwrap_err();
     assert!(matches!(&refused, OpenError::Version { why, .. } if why.contains("3.5.3")), "{refused}");
 }
 
@@ -145,7 +145,7 @@ async fn certificates_are_shown_and_asked_for() {
         server_name: None,
     };
     let with = |tls: Tls| Options { tls: Some(tls), ..options(servers.endpoints()) };
-    while let Err(error) = EtcdLog::make_cluster(with(tls.clone())).await {
+    while let Err(error) = EtcdLog::make_cluster(with(tls.clone()), &[]).await {
         // It is starting.
         assert!(matches!(error, OpenError::Unreachable(_) | OpenError::Etcd(_)), "{error}");
     }

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
+mod bases;
+mod bodies;
 mod faults;
 mod node;
 mod proxy;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use paquebot_log::{Entry, Fed, Log, LogError};
+use paquebot_log::{Alone, Entry, Fed, Keepers, Log, LogError};
 use paquebot_log_etcd::{ClusterId, EtcdLog, OpenError, Options};
 use paquebot_model::Record;
 use paquebot_store::fs::RealFs;
@@ -39,15 +39,25 @@ pub fn options(endpoints: Vec<String>) -> Options {
 impl Node {
     /// Makes the cluster, unless it is there.
     pub async fn open(options: Options) -> Self {
-        EtcdLog::make_cluster(options.clone()).await.unwrap();
+        EtcdLog::make_cluster(options.clone(), &[]).await.unwrap();
         Self::try_open(options).await.unwrap()
     }
 
+    /// One whose bodies `keepers` keep.
+    pub async fn open_with(options: Options, keepers: Arc<dyn Keepers>) -> Self {
+        EtcdLog::make_cluster(options.clone(), &[]).await.unwrap();
+        Self::begin(options, keepers).await.unwrap()
+    }
+
     pub async fn try_open(options: Options) -> Result<Self, OpenError> {
+        Self::begin(options, Arc::new(Alone)).await
+    }
+
+    async fn begin(options: Options, keepers: Arc<dyn Keepers>) -> Result<Self, OpenError> {
         let dir = tempfile::tempdir().unwrap();
         let (store, _) = Store::open(Arc::new(RealFs), dir.path(), paquebot_store::Options::default()).unwrap();
         let store = Arc::new(store);
-        let log = Arc::new(EtcdLog::open(options, store.clone(), Tail::default()).await?);
+        let log = Arc::new(EtcdLog::open(options, store.clone(), Tail::default(), keepers).await?);
         Ok(Self { log, store, _dir: dir })
     }
 

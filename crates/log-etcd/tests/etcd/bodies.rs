@@ -1,0 +1,73 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use paquebot_log::{AppendError, Body, BoxFuture, Keepers, Log, suite};
+use paquebot_log_etcd::EtcdLog;
+use paquebot_model::RecordId;
+use paquebot_types::{BlobHash, Sequence, ShardId};
+use tokio::sync::OnceCell;
+
+use crate::node::{Node, SHARD, options};
+use crate::servers::Servers;
+
+/// Keeps bodies at another node of this process, once it is there.
+#[derive(Default)]
+struct Other {
+    log: OnceCell<Arc<EtcdLog>>,
+    asked: AtomicU64,
+}
+
+impl Keepers for Other {
+    fn keep(
+        &self,
+        shard: ShardId,
+        record: RecordId,
+        after: Sequence,
+        bodies: Vec<Body>,
+    ) -> BoxFuture<'_, Result<(), AppendError>> {
+        Box::pin(async move {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            let Some(log) = self.log.get() else { return Err(AppendError::Unknown("nobody else is there".into())) };
+            log.receive(shard, record, after, bodies).await
+        })
+    }
+}
+
+fn body(text: &'static str) -> (BlobHash, Body) {
+    let bytes = Bytes::from_static(text.as_bytes());
+    let hash = BlobHash(*blake3::hash(&bytes).as_bytes());
+    (hash, Body::Bytes { hash, bytes })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_are_at_another_node_before_their_record() {
+    let servers = Servers::start(1).await;
+    let keepers = Arc::new(Other::default());
+    let here = Node::open_with(options(servers.endpoints()), keepers.clone()).await;
+    let (there, third) =
+        (Node::open(options(servers.endpoints())).await, Node::open(options(servers.endpoints())).await);
+    let (hash, body) = body("Subject: a body\r\n\r\nHello\r\n");
+
+    let refused = here.log.append(SHARD, suite::numbered(1), vec![body.clone()]).await;
+    assert!(matches!(refused, Err(AppendError::Unavailable(_))), "nothing was sent: {refused:?}");
+    assert_eq!(here.log.last(SHARD).await.unwrap(), Sequence::ZERO);
+    here.log.append(SHARD, suite::numbered(2), Vec::new()).await.unwrap();
+    assert_eq!(keepers.asked.load(Ordering::Relaxed), 1, "what brings no body asks nobody");
+
+    assert!(keepers.log.set(there.log.clone()).is_ok());
+    here.log.append(SHARD, suite::numbered(3), vec![body]).await.unwrap();
+    for (node, has) in [(&here, true), (&there, true), (&third, false)] {
+        let entries = node.follow(Sequence(1)).await.unwrap().next().await.unwrap();
+        assert_eq!(entries[0].record, suite::numbered(3));
+        let places = entries[0].bodies.iter();
+        let found: Vec<BlobHash> = places
+            .map(|(found, place)| {
+                let bytes = node.store.read_body_verified(*place).unwrap();
+                assert_eq!(*found, BlobHash(*blake3::hash(&bytes).as_bytes()));
+                *found
+            })
+            .collect();
+        assert_eq!(found, if has { vec![hash] } else { Vec::new() });
+    }
+}
