@@ -1,0 +1,287 @@
+//! Changing the end of a mailbox's file in place, so that no crash loses any of it.
+//!
+//! Other programs know the file by its inode, so it cannot be replaced by another. What is to stand in it from some place on is written to a journal beside it
+//! first; a crash while it is copied over is finished by whoever opens the mailbox next ([`recover`]).
+//!
+//! Between a crash and that, other programs may have used the file, which a crash before the first write has left whole. So the journal also holds a hash
+//! of every page as it was: only a file that is made of old and new pages and nothing else is finished.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use crate::error::FormatError;
+
+const MAGIC: &[u8; 8] = b"PQBREWR1";
+/// The header: magic, device, inode, place, old size, new size, checksum of what follows, checksum of the header.
+const HEADER: usize = 8 + 5 * 8 + 8 + 8;
+/// Pages reach the disk whole or not at all.
+const PAGE: u64 = 4096;
+const COPY: usize = 256 << 10;
+
+/// What an interrupted change has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recovered {
+    /// There was none.
+    Nothing,
+    /// It had not begun, or its journal was not finished: the file is as it was before.
+    Dropped,
+    Finished,
+}
+
+/// Replaces everything from `from` on by what `write` gives: all of it or nothing. Whoever calls holds the locks that keep others out. Gives the new size.
+pub fn rewrite(
+    file: &File,
+    path: &Path,
+    from: u64,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<u64, FormatError> {
+    let journal = journal_path(path);
+    let result = make(file, &journal, from, write).and_then(|made| {
+        apply(file, &made)?;
+        Ok(made.new_size)
+    });
+    match result {
+        Ok(size) => {
+            std::fs::remove_file(&journal).map_err(|source| failed("remove", &journal, source))?;
+            Ok(size)
+        }
+        Err(source) => {
+            // With a whole journal the next to open the mailbox finishes it; a part of one is dropped.
+            Err(failed("rewrite", path, source))
+        }
+    }
+}
+
+/// Finishes what a crash has interrupted. Whoever calls holds the locks that keep others out.
+pub fn recover(file: &File, path: &Path) -> Result<Recovered, FormatError> {
+    let journal = journal_path(path);
+    let found = match File::open(&journal) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Recovered::Nothing),
+        Err(source) => return Err(failed("open", &journal, source)),
+    };
+    let of = Journal::read(found).map_err(|source| failed("read", &journal, source))?;
+    let metadata = file.metadata().map_err(|source| failed("look at", path, source))?;
+    let Some(of) = of.filter(|of| (of.device, of.inode) == (metadata.dev(), metadata.ino())) else {
+        std::fs::remove_file(&journal).map_err(|source| failed("remove", &journal, source))?;
+        return Ok(Recovered::Dropped);
+    };
+    let state = of.compare(file, metadata.len()).map_err(|source| failed("read", path, source))?;
+    let recovered = match state {
+        Compared::Old => Recovered::Dropped,
+        Compared::Mixed => {
+            apply(file, &of).map_err(|source| failed("finish the rewriting of", path, source))?;
+            Recovered::Finished
+        }
+        Compared::Other(offset) => {
+            let what = format!(
+                "a change of it was interrupted and the file was changed since, so {} cannot be finished: see to the mailbox, and then remove that file",
+                journal.display()
+            );
+            return Err(FormatError::Damaged { path: path.into(), offset, what });
+        }
+    };
+    std::fs::remove_file(&journal).map_err(|source| failed("remove", &journal, source))?;
+    tracing::warn!(path = %path.display(), ?recovered, "a change of a mailbox had been interrupted");
+    Ok(recovered)
+}
+
+/// `.NAME.paquebot-rewrite` beside the file.
+fn journal_path(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.paquebot-rewrite"))
+}
+
+/// A whole journal: new octets at [`HEADER`], then the old pages' hashes.
+struct Journal {
+    file: File,
+    device: u64,
+    inode: u64,
+    from: u64,
+    old_size: u64,
+    new_size: u64,
+}
+
+enum Compared {
+    Old,
+    Mixed,
+    /// At this place the file is neither.
+    Other(u64),
+}
+
+fn make(
+    mailbox: &File,
+    path: &Path,
+    from: u64,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<Journal> {
+    let metadata = mailbox.metadata()?;
+    // One that is there belongs to no whole change: recovery came before.
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut out = Hashed { out: BufWriter::with_capacity(COPY, &file), hasher: blake3::Hasher::new(), bytes: 0 };
+    out.out.seek(SeekFrom::Start(HEADER as u64))?;
+    write(&mut out)?;
+    let new_size = from + out.bytes;
+    for hash in pages(mailbox, from, metadata.len()) {
+        out.write_all(&hash?)?;
+    }
+    let checksum = short(&out.hasher);
+    out.out.flush()?;
+    drop(out);
+    let numbers = [metadata.dev(), metadata.ino(), from, metadata.len(), new_size];
+    let mut header = MAGIC.to_vec();
+    header.extend(numbers.iter().flat_map(|number| number.to_be_bytes()));
+    header.extend(checksum);
+    header.extend(short(blake3::Hasher::new().update(&header)));
+    file.write_all_at(&header, 0)?;
+    file.sync_all()?;
+    if let Some(directory) = path.parent() {
+        File::open(directory)?.sync_all()?;
+    }
+    Ok(Journal { file, device: numbers[0], inode: numbers[1], from, old_size: metadata.len(), new_size })
+}
+
+/// Copies the new octets over. A full disk fails before the first of them.
+fn apply(mailbox: &File, of: &Journal) -> io::Result<()> {
+    let size = mailbox.metadata()?.len();
+    if of.new_size > size {
+        rustix::fs::fallocate(mailbox, rustix::fs::FallocateFlags::empty(), size, of.new_size - size)?;
+    }
+    let (mut at, mut buffer) = (of.from, vec![0; COPY]);
+    while at < of.new_size {
+        let count = usize::try_from(of.new_size - at).map_or(COPY, |left| left.min(COPY));
+        of.file.read_exact_at(&mut buffer[..count], HEADER as u64 + (at - of.from))?;
+        mailbox.write_all_at(&buffer[..count], at)?;
+        at += count as u64;
+    }
+    mailbox.set_len(of.new_size)?;
+    mailbox.sync_all()
+}
+
+impl Journal {
+    /// `None` for one that was not finished.
+    fn read(mut file: File) -> io::Result<Option<Self>> {
+        let mut header = [0; HEADER];
+        match file.read_exact(&mut header) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            result => result?,
+        }
+        let (said, checksum) = (&header[..HEADER - 8], &header[HEADER - 8..]);
+        if !said.starts_with(MAGIC) || short(blake3::Hasher::new().update(said)) != checksum {
+            return Ok(None);
+        }
+        let number = |at: usize| {
+            let mut bytes = [0; 8];
+            bytes.copy_from_slice(&header[8 + 8 * at..16 + 8 * at]);
+            u64::from_be_bytes(bytes)
+        };
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(&mut file)?;
+        if short(&hasher) != header[48..56] {
+            return Ok(None);
+        }
+        let (from, old_size, new_size) = (number(2), number(3), number(4));
+        Ok(Some(Self { file, device: number(0), inode: number(1), from, old_size, new_size }))
+    }
+
+    fn compare(&self, mailbox: &File, size: u64) -> io::Result<Compared> {
+        let between = self.old_size.min(self.new_size)..=self.old_size.max(self.new_size);
+        if !between.contains(&size) {
+            return Ok(Compared::Other(size));
+        }
+        let hashes = HEADER as u64 + self.new_size.saturating_sub(self.from);
+        let mut all_old = size == self.old_size;
+        let (mut found, mut new) = (vec![0; PAGE as usize], vec![0; PAGE as usize]);
+        for (index, (at, end)) in page_ranges(self.from, self.old_size.max(self.new_size)).enumerate() {
+            let here = read_up_to(mailbox, &mut found, at, end.min(size))?;
+            let old_end = end.min(self.old_size);
+            let is_old = old_end > at && {
+                let mut old = [0; 8];
+                self.file.read_exact_at(&mut old, hashes + 8 * index as u64)?;
+                let page = here.get(..(old_end - at) as usize);
+                let page =
+                    page.filter(|_| here.len() as u64 <= old_end - at || is_zeros(&here[(old_end - at) as usize..]));
+                page.is_some_and(|page| short(blake3::Hasher::new().update(page)) == old)
+            };
+            all_old &= is_old;
+            let new_end = end.min(self.new_size);
+            let is_new = new_end > at && {
+                let new = &mut new[..(new_end - at) as usize];
+                self.file.read_exact_at(new, HEADER as u64 + (at - self.from))?;
+                here.starts_with(new)
+            };
+            // Space that was reserved for a longer file is zeros.
+            let reserved = at >= self.old_size && is_zeros(here);
+            // What was cut off already is no page of either.
+            if !is_old && !is_new && !reserved && !here.is_empty() {
+                return Ok(Compared::Other(at));
+            }
+        }
+        Ok(if all_old { Compared::Old } else { Compared::Mixed })
+    }
+}
+
+/// The file's pages from one place to another, the first and the last in part.
+fn page_ranges(from: u64, to: u64) -> impl Iterator<Item = (u64, u64)> {
+    let mut at = from;
+    std::iter::from_fn(move || {
+        let end = (at / PAGE + 1).saturating_mul(PAGE).min(to);
+        (at < to).then(|| (std::mem::replace(&mut at, end), end))
+    })
+}
+
+fn pages(file: &File, from: u64, to: u64) -> impl Iterator<Item = io::Result<[u8; 8]>> {
+    let mut buffer = vec![0; PAGE as usize];
+    page_ranges(from, to).map(move |(at, end)| {
+        let page = &mut buffer[..(end - at) as usize];
+        file.read_exact_at(page, at)?;
+        Ok(short(blake3::Hasher::new().update(page)))
+    })
+}
+
+fn read_up_to<'b>(file: &File, buffer: &'b mut [u8], at: u64, end: u64) -> io::Result<&'b [u8]> {
+    let here = &mut buffer[..end.saturating_sub(at) as usize];
+    file.read_exact_at(here, at)?;
+    Ok(here)
+}
+
+fn is_zeros(octets: &[u8]) -> bool {
+    octets.iter().all(|octet| *octet == 0)
+}
+
+fn short(hasher: &blake3::Hasher) -> [u8; 8] {
+    let mut hash = [0; 8];
+    hash.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+    hash
+}
+
+fn failed(doing: &'static str, path: &Path, source: io::Error) -> FormatError {
+    if source.raw_os_error() == Some(rustix::io::Errno::NOSPC.raw_os_error()) {
+        return FormatError::Full(source);
+    }
+    FormatError::Io { doing, path: path.into(), source }
+}
+
+struct Hashed<W> {
+    out: W,
+    hasher: blake3::Hasher,
+    bytes: u64,
+}
+
+impl<W: Write> Write for Hashed<W> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        let count = self.out.write(octets)?;
+        self.hasher.update(&octets[..count]);
+        self.bytes += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,6 @@
+//! Every driver against mailboxes that the real programs made, and against those programs.
+#![allow(clippy::unwrap_used)]
+
+mod fixtures;
+mod manifest;
+mod mbx;
