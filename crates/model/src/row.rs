@@ -1,13 +1,14 @@
 //! The rows that are read less often than pages: a version byte, then a postcard structure.
 
 use paquebot_types::{
-    AccountId, BlobHash, Flags, Keyword, MailboxId, MailboxName, ModSeq, ShardId, SpecialUse, ThreadId, Uid, UidSet,
-    UidValidity,
+    AccountId, BlobHash, BlobId, Flags, Keyword, MailboxId, MailboxName, ModSeq, ShardId, SpecialUse, ThreadId, Uid,
+    UidSet, UidValidity,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::{Reader, put_varint};
+use crate::key;
 use crate::page::Message;
 
 /// A row's structure, its version first.
@@ -166,6 +167,14 @@ impl<'a> Blob<'a> {
         }
         out.extend_from_slice(self.summary);
         out
+    }
+
+    /// The body that a row of a shard names, if it is a body's row.
+    pub fn named_by(key: &[u8], value: &[u8]) -> Option<(AccountId, BlobId, BlobHash)> {
+        match key::parse_account_row(key)? {
+            (account, key::AccountRow::Blob(blob)) => Some((account, blob, Blob::decode(value)?.hash)),
+            _ => None,
+        }
     }
 
     /// Reads a row in place; `None` if it is damaged or of a newer version.

@@ -28,6 +28,7 @@
 mod backup;
 mod check;
 pub mod fs;
+mod heal;
 mod index;
 mod layout;
 mod location;
@@ -40,17 +41,20 @@ mod recovery;
 mod space;
 mod store;
 mod tail;
+mod transfer;
 
 pub use backup::{Backup, BackupError};
 pub use check::{CheckError, Checker, Problem, Report};
-pub use index::{Applied, IndexError, PackLive, ReadRows, ReadTxn, WriteRows, WriteTxn};
+pub use heal::{Fetched, PlaceError};
+pub use index::{Applied, IndexError, PackLive, ReadRows, ReadTxn, Wanted, WriteRows, WriteTxn};
 pub use location::{Location, PackId, Position};
 pub use open::OpenError;
 pub use options::Options;
 pub use pack::{
-    AppendError, Appended, BodyFile, GROUP_BYTES_MAX, GroupItem, ReadError, StageError, StagedBlob, StagedBody,
+    AppendError, Appended, BodyFile, GROUP_BYTES_MAX, GroupItem, Pin, ReadError, StageError, StagedBlob, StagedBody,
 };
 pub use recovery::Recovery;
 pub use space::{Budget, ReclaimError, Reclaimed};
 pub use store::Store;
 pub use tail::{Tail, TailGroup, TailRecord, Torn};
+pub use transfer::{BlobOf, DropError, Export, ExportError, Import, ImportError};

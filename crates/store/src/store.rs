@@ -1,6 +1,6 @@
 //! The store: index, packs and what keeps them in step.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
+use paquebot_types::{Sequence, ShardId};
 use parking_lot::{Mutex, RwLock};
 
 use crate::fs::{Fs, FsLock, is_full};
@@ -46,7 +47,7 @@ pub(crate) struct Inner {
     /// Held by whoever appends, and while a failed index is recovered: the log must not grow under its reader. Taken before `writer`.
     pub appending: Mutex<()>,
     pub checkpoint: Mutex<Checkpoint>,
-    /// Bytes ever appended by this process.
+    /// Bytes by which this process made the log grow, or the index without it.
     pub appended_bytes: AtomicU64,
     /// Each snapshot has a clone.
     pub readers: Mutex<Arc<()>>,
@@ -54,6 +55,10 @@ pub(crate) struct Inner {
     pub reclaiming: Mutex<()>,
     pub graves: Mutex<Vec<Grave>>,
     pub pack_sizes: Mutex<HashMap<PackId, u64>>,
+    /// Shards that are being taken in or dropped.
+    pub in_transfer: Mutex<HashSet<ShardId>>,
+    /// The last number that an import had.
+    pub imports: AtomicU64,
     _lock: Box<dyn FsLock>,
 }
 
@@ -64,6 +69,8 @@ pub(crate) struct Checkpoint {
     appended_bytes: u64,
     /// Where a start would begin to read the log.
     pub mark: Mark,
+    /// How far each shard is applied there.
+    durable: Vec<(ShardId, Sequence)>,
 }
 
 impl Store {
@@ -76,6 +83,10 @@ impl Store {
         if let Err(error) = ballast.restore() {
             tracing::warn!(%error, "cannot keep space in reserve for a full disk");
         }
+        let snapshot = opened.index.read(Arc::default())?;
+        let (durable, imports) = (snapshot.shards()?, snapshot.last_import()?);
+        drop(snapshot);
+        let checkpoint = Checkpoint { at: Instant::now(), appended_bytes: 0, mark: opened.mark, durable };
         let inner = Inner {
             files: PackFiles::new(opened.layout.clone(), options.open_packs),
             layout: opened.layout,
@@ -88,12 +99,14 @@ impl Store {
             ballast,
             writer: Mutex::new(()),
             appending: Mutex::new(()),
-            checkpoint: Mutex::new(Checkpoint { at: Instant::now(), appended_bytes: 0, mark: opened.mark }),
+            checkpoint: Mutex::new(checkpoint),
             appended_bytes: AtomicU64::new(0),
             readers: Mutex::default(),
             reclaiming: Mutex::default(),
             graves: Mutex::default(),
             pack_sizes: Mutex::default(),
+            in_transfer: Mutex::default(),
+            imports: imports.into(),
             _lock: opened.lock,
         };
         Ok((Self { inner: Arc::new(inner) }, opened.tail))
@@ -154,6 +167,17 @@ impl Store {
     pub fn checkpoint(&self) -> Result<(), IndexError> {
         let _writer = self.inner.writer.lock();
         self.inner.change(|_| Ok(()), Commit::Durable)
+    }
+
+    /// The shards that are whole on this machine, with the last record applied to each, ascending. Not among them are those that nothing was
+    /// applied to, and those that are being taken in or dropped.
+    pub fn shards(&self) -> Result<Vec<(ShardId, Sequence)>, IndexError> {
+        self.read()?.shards()
+    }
+
+    /// As [`Store::shards`], as of the last checkpoint: no crash takes these back. A log that lies elsewhere is needed from there on.
+    pub fn durable(&self) -> Vec<(ShardId, Sequence)> {
+        self.inner.checkpoint.lock().durable.clone()
     }
 
     /// A snapshot of the index.
@@ -220,10 +244,27 @@ impl Inner {
         if commit == Commit::Durable
             && let Some(mark) = named
         {
-            *self.checkpoint.lock() = Checkpoint { at: Instant::now(), appended_bytes, mark };
+            self.note_checkpoint(index, appended_bytes, mark);
             self.after_checkpoint(index, mark);
         }
         Ok(value)
+    }
+
+    /// The index is durable as it is now.
+    fn note_checkpoint(&self, index: &Index, appended_bytes: u64, mark: Mark) {
+        let durable = index.read(Arc::default()).and_then(|snapshot| snapshot.shards());
+        let mut checkpoint = self.checkpoint.lock();
+        (checkpoint.at, checkpoint.appended_bytes, checkpoint.mark) = (Instant::now(), appended_bytes, mark);
+        // Saying less than is durable only keeps logs longer.
+        checkpoint.durable = durable.unwrap_or_else(|error| {
+            tracing::warn!(%error, "cannot read what a checkpoint made durable");
+            Vec::new()
+        });
+    }
+
+    /// Changes that are in no pack of the log make a checkpoint due as those do that are.
+    pub(crate) fn index_grew(&self, bytes: usize) {
+        self.appended_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     fn checkpoint_due(&self) -> bool {
@@ -259,7 +300,7 @@ impl Inner {
     }
 
     /// Sees to it, as far as that can be, that applying what is appended now does not meet a full disk.
-    fn make_room(&self, for_bodies: bool) -> io::Result<()> {
+    pub(crate) fn make_room(&self, for_bodies: bool) -> io::Result<()> {
         if for_bodies {
             self.ballast.restore()?;
         }

@@ -40,6 +40,14 @@ pub(crate) fn parse_owner(key: &OwnerKey) -> Option<(ShardId, AccountId, BlobId)
     Some((ShardId(u16::from_be_bytes([s0, s1])), account, BlobId::new(u64::from_be_bytes(blob))?))
 }
 
+/// The least and the greatest key that owners in a shard can have.
+pub(crate) fn owners_of(shard: ShardId) -> (OwnerKey, OwnerKey) {
+    let (mut first, mut last) = ([0; 14], [0xff; 14]);
+    first[..2].copy_from_slice(&shard.0.to_be_bytes());
+    last[..2].copy_from_slice(&shard.0.to_be_bytes());
+    (first, last)
+}
+
 pub(crate) fn resident(pack: PackId, offset: u64, owner: &OwnerKey) -> ResidentKey {
     let mut key = [0; 30];
     key[..8].copy_from_slice(&pack.0.to_be_bytes());

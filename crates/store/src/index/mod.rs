@@ -3,7 +3,9 @@
 mod backend;
 mod key;
 mod read;
+mod shard;
 mod table;
+mod wanted;
 mod write;
 
 use std::panic::{self, AssertUnwindSafe};
@@ -12,10 +14,12 @@ use std::sync::Arc;
 use redb::{Database, Durability, ReadableDatabase};
 
 pub(crate) use backend::{Backend, IndexFile};
-pub(crate) use key::{OwnerKey, parse_owner, resident};
+pub(crate) use key::{OwnerKey, owner, parse_owner, resident};
 pub use read::{ReadRows, ReadTxn};
+pub(crate) use shard::{Enough, ImportMark, Step};
 pub use table::PackLive;
 pub(crate) use table::{LOCATIONS, Mark, Meta, PACKS, RESIDENTS};
+pub use wanted::Wanted;
 pub use write::{Applied, WriteRows, WriteTxn};
 
 use crate::fs::File;
@@ -96,6 +100,7 @@ impl Index {
         let open = AssertUnwindSafe(|| builder.create_with_backend(Backend(file.clone())));
         let db = panic::catch_unwind(open).map_err(|_| IndexError::Damaged("redb cannot make sense of it"))??;
         let (meta, mark) = table::read_meta(&db.begin_read()?)?;
+        table::make_missing(&db)?;
         file.set_written(meta.written);
         Ok((Self { db, file }, meta, mark))
     }

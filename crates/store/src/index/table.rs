@@ -1,6 +1,9 @@
 //! The tables, and the rows that are the store's own.
 
-use redb::{Key, ReadTransaction, ReadableTable, TableDefinition, Value, WriteTransaction};
+use redb::{
+    Database, Key, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError, Value,
+    WriteTransaction,
+};
 
 use super::IndexError;
 use super::key::{OwnerKey, ResidentKey};
@@ -17,6 +20,10 @@ pub(crate) const RESIDENTS: TableDefinition<&ResidentKey, ()> = TableDefinition:
 /// pack -> bytes and number of its bodies that some location names. A pack of a single body is here only while nothing names it any
 /// more and it waits to be removed.
 pub(crate) const PACKS: TableDefinition<u64, &[u8; 16]> = TableDefinition::new("packs");
+/// shard, account, blob -> the hash of a body that is to come from elsewhere
+pub(crate) const WANTED: TableDefinition<&OwnerKey, &[u8; 32]> = TableDefinition::new("wanted");
+/// shard -> import (u64) and its chunks so far (u64): shards that are out of use until an import or a removal is finished
+pub(crate) const IMPORTS: TableDefinition<u16, &[u8; 16]> = TableDefinition::new("imports");
 /// the store's own values
 pub(crate) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 
@@ -87,6 +94,8 @@ pub(super) fn make(txn: &WriteTransaction, meta: &Meta, mark: &Mark) -> Result<(
     txn.open_table(LOCATIONS)?;
     txn.open_table(RESIDENTS)?;
     txn.open_table(PACKS)?;
+    txn.open_table(WANTED)?;
+    txn.open_table(IMPORTS)?;
     {
         let mut table = txn.open_table(META)?;
         table.insert("format", FORMAT.to_be_bytes().as_slice())?;
@@ -95,13 +104,28 @@ pub(super) fn make(txn: &WriteTransaction, meta: &Meta, mark: &Mark) -> Result<(
     write_meta(txn, meta.written, meta.next_single, mark)
 }
 
+/// Makes the tables that an index of an earlier version lacks. There is nothing in them, so that version can still use it.
+pub(super) fn make_missing(db: &Database) -> Result<(), IndexError> {
+    match db.begin_read()?.open_table(IMPORTS) {
+        Err(TableError::TableDoesNotExist(_)) => {}
+        result => return result.map(drop).map_err(IndexError::from),
+    }
+    let mut txn = db.begin_write()?;
+    txn.set_quick_repair(true);
+    txn.open_table(WANTED)?;
+    txn.open_table(IMPORTS)?;
+    Ok(txn.commit()?)
+}
+
 /// Copies every table but the store's own values.
 pub(super) fn copy(from: &ReadTransaction, to: &WriteTransaction) -> Result<(), IndexError> {
     copy_table(from, to, ROWS)?;
     copy_table(from, to, SHARDS)?;
     copy_table(from, to, LOCATIONS)?;
     copy_table(from, to, RESIDENTS)?;
-    copy_table(from, to, PACKS)
+    copy_table(from, to, PACKS)?;
+    copy_table(from, to, WANTED)?;
+    copy_table(from, to, IMPORTS)
 }
 
 fn copy_table<K: Key + 'static, V: Value + 'static>(

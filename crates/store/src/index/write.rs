@@ -37,16 +37,18 @@ impl Applied {
 
 /// A change of the index in progress: made by [`crate::Store::write`], seen by nobody else until that returns.
 pub struct WriteTxn<'t> {
-    rows: Table<'t, &'static [u8], &'static [u8]>,
-    shards: Table<'t, u16, &'static [u8; 40]>,
-    locations: Table<'t, &'static OwnerKey, &'static [u8; Location::BYTES]>,
-    residents: Table<'t, &'static ResidentKey, ()>,
+    pub(super) rows: Table<'t, &'static [u8], &'static [u8]>,
+    pub(super) shards: Table<'t, u16, &'static [u8; 40]>,
+    pub(super) locations: Table<'t, &'static OwnerKey, &'static [u8; Location::BYTES]>,
+    pub(super) residents: Table<'t, &'static ResidentKey, ()>,
     packs: Table<'t, u64, &'static [u8; 16]>,
+    pub(super) wanted: Option<Table<'t, &'static OwnerKey, &'static [u8; 32]>>,
+    pub(super) txn: &'t WriteTransaction,
     /// Packs of the log whose live bytes change, as they then are.
     live: BTreeMap<PackId, PackLive>,
     /// Packs of single bodies that may begin or cease to live.
     singles: BTreeSet<PackId>,
-    applied: Vec<(ShardId, Sequence)>,
+    pub(super) applied: Vec<(ShardId, Sequence)>,
 }
 
 /// The rows of one shard as a [`WriteTxn`] has made them so far.
@@ -63,6 +65,8 @@ impl<'t> WriteTxn<'t> {
             locations: txn.open_table(LOCATIONS)?,
             residents: txn.open_table(RESIDENTS)?,
             packs: txn.open_table(PACKS)?,
+            wanted: None,
+            txn,
             live: BTreeMap::new(),
             singles: BTreeSet::new(),
             applied: Vec::new(),
@@ -98,7 +102,7 @@ impl<'t> WriteTxn<'t> {
         Ok(location.map(|location| Location::from_bytes(location.value())))
     }
 
-    /// Says where a body lies, in place of what was said before. Several blobs may share one place.
+    /// Says where a body lies, in place of what was said before; it is no longer wanted. Several blobs may share one place.
     ///
     /// The location comes from the group that brought the body, from the tail, or from [`WriteTxn::location`] of this transaction:
     /// one that was read earlier may be of a pack that is about to be removed.
@@ -117,8 +121,9 @@ impl<'t> WriteTxn<'t> {
         if before == Some(location) {
             return Ok(());
         }
-        if let Some(before) = before {
-            self.leave(owner, before)?;
+        match before {
+            Some(before) => self.leave(owner, before)?,
+            None => drop(self.wanted()?.remove(owner)?),
         }
         if location.pack.is_single() {
             self.singles.insert(location.pack);
@@ -131,14 +136,22 @@ impl<'t> WriteTxn<'t> {
         Ok(())
     }
 
-    /// Forgets where a body lies. Its bytes are given back later, once nothing else names them.
+    /// Forgets a body: where it lies, or that it is wanted. Its bytes are given back later, once nothing else names them.
     pub fn remove_location(&mut self, shard: ShardId, account: AccountId, blob: BlobId) -> Result<(), IndexError> {
         let owner = key::owner(shard, account, blob);
-        let before = self.locations.remove(&owner)?.map(|old| Location::from_bytes(old.value()));
-        match before {
-            Some(before) => self.leave(&owner, before),
-            None => Ok(()),
+        if self.forget_location(&owner)?.is_none() {
+            self.wanted()?.remove(&owner)?;
         }
+        Ok(())
+    }
+
+    /// Takes an owner's location away, and says which it was.
+    pub(crate) fn forget_location(&mut self, owner: &OwnerKey) -> Result<Option<Location>, IndexError> {
+        let before = self.locations.remove(owner)?.map(|old| Location::from_bytes(old.value()));
+        if let Some(before) = before {
+            self.leave(owner, before)?;
+        }
+        Ok(before)
     }
 
     /// The last record applied to a shard; sequence 0 and a chain of zeros before the first.
