@@ -191,6 +191,7 @@ impl Servers {
             throttle: Arc::new(Throttle::new(config.throttle())),
             limits: SessionLimits::new(config.session_limits()),
             tls: Some(tls.into_session()),
+            router: None,
             config: config.session(),
             stopping: stopping.clone(),
             counters: Counters::default(),

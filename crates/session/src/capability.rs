@@ -51,8 +51,7 @@ pub(crate) fn list(session: &Session) -> Vec<Cow<'static, str>> {
     list.push(if limits.nonsync_bytes == u64::MAX { "LITERAL+".into() } else { "LITERAL-".into() });
     list.extend(BOTH.iter().copied().map(Cow::Borrowed));
     if let State::NotAuthenticated = session.state {
-        let is_tls = session.conn.stream.tls_connection().is_some();
-        if session.shared.tls.is_some() && !is_tls {
+        if session.shared.tls.is_some() && !session.conn.stream.is_tls() {
             list.push("STARTTLS".into());
         }
         if !session.takes_passwords() {
@@ -61,7 +60,9 @@ pub(crate) fn list(session: &Session) -> Vec<Cow<'static, str>> {
         list.extend(mechanisms(session).map(|name| Cow::Owned(format!("AUTH={}", name.as_str()))));
         return list;
     }
-    list.extend(AFTER_LOGIN.iter().copied().map(Cow::Borrowed));
+    // Who another node passed on was logged in there, and cannot log in as somebody else here.
+    let offered = |name: &&str| *name != "UNAUTHENTICATE" || !session.conn.stream.is_passed_on();
+    list.extend(AFTER_LOGIN.iter().copied().filter(offered).map(Cow::Borrowed));
     list.push(Cow::Owned(format!("APPENDLIMIT={}", limits.append_bytes)));
     if session.shared.config.compress && !session.conn.stream.is_compressed() {
         list.push("COMPRESS=DEFLATE".into());

@@ -32,6 +32,11 @@ impl Conn {
         Self { stream, framer, peer, shared, input: Vec::new(), taken: 0, output: Vec::new() }
     }
 
+    /// The stream, and what has been read of it and not taken.
+    pub(crate) fn into_parts(mut self) -> (Stream, Vec<u8>) {
+        (self.stream, self.input.split_off(self.taken.min(self.input.len())))
+    }
+
     /// The next event in what has been read, as `see` sees it; `None` when all of it is taken.
     pub(crate) fn next<T>(&mut self, see: impl FnOnce(Event<'_>) -> T) -> Option<T> {
         let mut rest = self.input.get(self.taken..).unwrap_or_default();

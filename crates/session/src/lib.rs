@@ -4,6 +4,9 @@
 //! `view`, what each command does in `machine`, one file a command; `conn` and `stream` know the socket, TLS and compression.
 //! The crate knows neither the log's engine nor the disk nor where users and passwords are kept.
 //!
+//! In a cluster a connection whose account is served by another node is passed on to it after the login: [`Router`] says where, and
+//! [`serve_passed_on`] serves it there.
+//!
 //! Nothing is held for a client that says nothing: no buffer, no reader of the store, only its place in the mailbox.
 //!
 //! ```no_run
@@ -20,6 +23,7 @@ mod capability;
 mod config;
 mod conn;
 mod machine;
+mod pass_on;
 mod reading;
 mod serve;
 mod session;
@@ -29,5 +33,6 @@ mod stream;
 mod view;
 
 pub use config::Config;
-pub use serve::serve;
+pub use pass_on::{Pipe, Preface, PrefaceError, Route, Router, Routing, serve_passed_on};
+pub use serve::{serve, serve_for};
 pub use shared::{Counters, Listener, Shared, Tls};

@@ -13,6 +13,7 @@ use tracing::{Instrument, field};
 
 use crate::capability;
 use crate::conn::Conn;
+use crate::pass_on::{PassedOn, carry};
 use crate::reading;
 use crate::session::Session;
 use crate::shared::{Counters, Listener, Shared};
@@ -26,8 +27,19 @@ const FAREWELL_BYTES: usize = 1 << 20;
 
 /// Serves a connection to its end. It ends by itself when [`Shared::stopping`] becomes true.
 pub fn serve(socket: TcpStream, listener: Listener, shared: Arc<Shared>) -> impl Future<Output = ()> + Send {
+    let client = socket.peer_addr().ok().map(|address| address.ip());
+    serve_for(client, socket, listener, shared)
+}
+
+/// As [`serve`], for a client whose address is known from elsewhere than the socket: from a load balancer, say.
+pub fn serve_for(
+    client: Option<IpAddr>,
+    socket: TcpStream,
+    listener: Listener,
+    shared: Arc<Shared>,
+) -> impl Future<Output = ()> + Send {
     let number = shared.counters.connections.fetch_add(1, Ordering::Relaxed) + 1;
-    let peer = socket.peer_addr().ok().map(|address| address.ip().to_canonical());
+    let peer = client.map(|address| address.to_canonical());
     let span = tracing::info_span!("session", id = number, peer = peer.map(field::display), user = field::Empty);
     run(socket, listener, shared, peer).instrument(span)
 }
@@ -59,8 +71,22 @@ async fn run(socket: TcpStream, listener: Listener, shared: Arc<Shared>, peer: O
     };
     let conn = Conn::new(stream, peer, shared.clone());
     let mut session = Box::new(Session::new(shared, conn, place, deadline));
-    let end = talk(&mut session).await;
-    Box::pin(say_goodbye(&mut session, end)).await;
+    greet(&mut session);
+    match talk(&mut session).await {
+        End::PassedOn(passed_on) => Box::pin(hand_over(session, *passed_on)).await,
+        end => Box::pin(say_goodbye(&mut session, end)).await,
+    }
+}
+
+/// The rest of a connection that another node serves.
+async fn hand_over(mut session: Box<Session>, passed_on: PassedOn) {
+    let flow = match session.conn.flush().await {
+        Ok(()) => Box::pin(carry(session, passed_on)).await,
+        Err(end) => Err(end),
+    };
+    if let Err(end) = flow {
+        tracing::debug!(?end, "a passed-on connection broke");
+    }
 }
 
 /// The handshake; `None`, logged, if there is none in time.
@@ -80,8 +106,8 @@ pub(crate) async fn accept_tls(shared: &Shared, socket: TcpStream, deadline: Ins
     }
 }
 
-async fn talk(session: &mut Session) -> End {
-    greet(session);
+/// Does what the client asks for until one of both has had enough.
+pub(crate) async fn talk(session: &mut Session) -> End {
     loop {
         if let Err(end) = reading::step(session).await {
             return end;
@@ -96,10 +122,17 @@ fn greet(session: &mut Session) {
 }
 
 /// Tells the client why the connection ends, where it can be told.
-async fn say_goodbye(session: &mut Session, end: End) {
+pub(crate) async fn say_goodbye(session: &mut Session, end: End) {
     let bye = match end {
         End::Logout => None,
+        // The node that passes the connection on may be stopping, and leaves it to this one to say so: what the client has been sent so
+        // far, and how it is compressed, is known only here.
+        End::Left if session.conn.stream.is_passed_on() => {
+            session.conn.writer(Mode::default()).bye(None, "The connection is being closed");
+            None
+        }
         End::Left => return tracing::debug!("the client left"),
+        End::PassedOn(_) => return,
         End::Broken(error) => return tracing::debug!(%error, "the connection broke"),
         End::SlowReader => {
             Counters::count(&session.shared.counters.cut);
@@ -120,18 +153,25 @@ async fn say_goodbye(session: &mut Session, end: End) {
     }
     let farewell = async {
         session.conn.flush().await.ok()?;
-        session.conn.stream.shutdown().await.ok()?;
-        // Closing a socket with unread input resets the connection, and the client may never see what was said.
-        let mut left = FAREWELL_BYTES;
-        while left > 0 {
-            let octets = session.conn.stream.read_raw().await.ok()?;
-            if octets == 0 {
-                break;
-            }
-            left = left.saturating_sub(octets);
-        }
-        Some(())
+        session.conn.stream.shutdown().await.ok()
     };
     // Whoever does not listen any more loses nothing.
-    let _ = timeout(FAREWELL, farewell).await;
+    if let Ok(Some(())) = timeout(FAREWELL, farewell).await {
+        drain(&mut session.conn.stream).await;
+    }
+}
+
+/// Reads on for a while after the last has been said: closing a socket with unread input resets the connection, and the client may never see
+/// what was said.
+pub(crate) async fn drain(stream: &mut Stream) {
+    let drained = async {
+        let mut left = FAREWELL_BYTES;
+        while let Ok(octets @ 1..) = stream.read_raw().await {
+            left = left.saturating_sub(octets);
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    let _ = timeout(FAREWELL, drained).await;
 }

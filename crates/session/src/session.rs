@@ -35,7 +35,7 @@ pub(crate) struct Session {
     pub(crate) bad_commands: u32,
     pub(crate) was_bad: bool,
     /// The session's place among all.
-    _place: SessionGuard,
+    pub(crate) place: SessionGuard,
 }
 
 impl Session {
@@ -52,14 +52,14 @@ impl Session {
             refusal: Vec::new(),
             bad_commands: 0,
             was_bad: false,
-            _place: place,
+            place,
         }
     }
 
     /// Whether a password may cross this connection: under TLS, or from the machine itself.
     pub(crate) fn takes_passwords(&self) -> bool {
         let is_local = self.conn.peer.is_none_or(|peer| peer.is_loopback());
-        is_local || self.shared.config.plain_login || self.conn.stream.tls_connection().is_some()
+        is_local || self.shared.config.plain_login || self.conn.stream.is_tls()
     }
 
     /// Writes responses to the end of the output.

@@ -8,6 +8,7 @@ use paquebot_mailbox::Service;
 use tokio::sync::watch;
 
 use crate::config::Config;
+use crate::pass_on::Router;
 
 /// What all sessions of a server have in common. The binary makes one.
 pub struct Shared {
@@ -17,6 +18,8 @@ pub struct Shared {
     pub limits: SessionLimits,
     /// Without it there is no STARTTLS.
     pub tls: Option<Tls>,
+    /// Where accounts are served; `None`: here, all of them.
+    pub router: Option<Arc<dyn Router>>,
     pub config: Config,
     /// Becomes `true` when the server stops: sessions finish the command that they are at, say BYE and end.
     pub stopping: watch::Receiver<bool>,
@@ -79,6 +82,9 @@ pub struct Counters {
     pub failures: AtomicU64,
     pub bytes_read: AtomicU64,
     pub bytes_written: AtomicU64,
+    /// Connections passed on to the nodes that serve their accounts, and those that other nodes passed on to this one.
+    pub passed_on: AtomicU64,
+    pub taken_on: AtomicU64,
     /// Connections that were cut: too slow, too much, or an outcome unknown.
     pub cut: AtomicU64,
 }

@@ -11,6 +11,7 @@ use paquebot_types::{Keyword, MailboxName, ModSeq, UidSet};
 use tokio::sync::watch;
 
 use crate::machine::recent::Claim;
+use crate::pass_on::PassedOn;
 use crate::view::{NoSuchNumber, View};
 
 /// What a command's answering comes to: the session goes on, or ends.
@@ -31,6 +32,8 @@ pub(crate) enum End {
     Bye(String),
     /// The outcome of a change is not known: the connection is cut, since any tagged answer could be wrong.
     Unknown(String),
+    /// Another node serves the session from here on.
+    PassedOn(Box<PassedOn>),
 }
 
 /// How far a session has come.

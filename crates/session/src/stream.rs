@@ -6,10 +6,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
+use crate::pass_on::Pipe;
 use crate::stream::deflate::Deflate;
 
 mod deflate;
@@ -24,12 +25,17 @@ pub(crate) struct Stream {
     end_point: Option<Arc<[u8]>>,
 }
 
-enum Transport {
+pub(crate) enum Transport {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+    /// What another node passes on of its client's connection.
+    PassedOn(Box<dyn Pipe>, ClientTls),
     /// Between plain and TLS.
     Gone,
 }
+
+/// Whether a client's connection to another node is under TLS.
+pub(crate) type ClientTls = bool;
 
 impl Stream {
     pub(crate) fn plain(socket: TcpStream) -> Self {
@@ -39,6 +45,26 @@ impl Stream {
     /// `end_point` is what SCRAM binds to: that of the certificate which the handshake was made with.
     pub(crate) fn tls(stream: TlsStream<TcpStream>, end_point: Option<Arc<[u8]>>) -> Self {
         Self { transport: Transport::Tls(Box::new(stream)), deflate: None, end_point }
+    }
+
+    /// `tls` is whether the client's connection to the node that passes it on is under TLS.
+    pub(crate) fn passed_on(pipe: Box<dyn Pipe>, tls: ClientTls) -> Self {
+        Self { transport: Transport::PassedOn(pipe, tls), deflate: None, end_point: None }
+    }
+
+    /// Whether another node passes the connection on.
+    pub(crate) fn is_passed_on(&self) -> bool {
+        matches!(self.transport, Transport::PassedOn(..))
+    }
+
+    /// Whether what the client sends and gets is under TLS.
+    pub(crate) fn is_tls(&self) -> bool {
+        matches!(self.transport, Transport::Tls(_) | Transport::PassedOn(_, true))
+    }
+
+    /// The octets as they come and go, compressed if they are.
+    pub(crate) fn transport(&mut self) -> &mut Transport {
+        &mut self.transport
     }
 
     /// `tls-server-end-point` (RFC 5929, 4), if the connection is under TLS.
@@ -96,12 +122,7 @@ impl Stream {
             // The buffer is on the stack and only for the time of this call, so that a thousand waiting connections need none.
             let mut buffer = [MaybeUninit::uninit(); READ_BYTES];
             let mut buffer = ReadBuf::uninit(&mut buffer);
-            let polled = match &mut self.transport {
-                Transport::Plain(socket) => Pin::new(socket).poll_read(context, &mut buffer),
-                Transport::Tls(stream) => Pin::new(stream).poll_read(context, &mut buffer),
-                Transport::Gone => Poll::Ready(Ok(())),
-            };
-            std::task::ready!(polled)?;
+            std::task::ready!(Pin::new(&mut self.transport).poll_read(context, &mut buffer))?;
             let octets = buffer.filled();
             match &mut self.deflate {
                 Some(deflate) if !octets.is_empty() => deflate.take(octets),
@@ -126,22 +147,52 @@ impl Stream {
             }
             None => octets,
         };
-        match &mut self.transport {
-            Transport::Plain(socket) => socket.write_all(octets).await,
-            Transport::Tls(stream) => {
-                stream.write_all(octets).await?;
-                stream.flush().await
-            }
-            Transport::Gone => Err(io::ErrorKind::NotConnected.into()),
-        }
+        self.transport.write_all(octets).await?;
+        self.transport.flush().await
     }
 
     /// Ends the stream in an orderly way.
     pub(crate) async fn shutdown(&mut self) -> io::Result<()> {
-        match &mut self.transport {
-            Transport::Plain(socket) => socket.shutdown().await,
-            Transport::Tls(stream) => stream.shutdown().await,
-            Transport::Gone => Ok(()),
+        self.transport.shutdown().await
+    }
+}
+
+impl AsyncRead for Transport {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_read(context, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::PassedOn(pipe, _) => Pin::new(pipe).poll_read(context, buffer),
+            Self::Gone => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+impl AsyncWrite for Transport {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_write(context, octets),
+            Self::Tls(stream) => Pin::new(stream).poll_write(context, octets),
+            Self::PassedOn(pipe, _) => Pin::new(pipe).poll_write(context, octets),
+            Self::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_flush(context),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(context),
+            Self::PassedOn(pipe, _) => Pin::new(pipe).poll_flush(context),
+            Self::Gone => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_shutdown(context),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::PassedOn(pipe, _) => Pin::new(pipe).poll_shutdown(context),
+            Self::Gone => Poll::Ready(Ok(())),
         }
     }
 }

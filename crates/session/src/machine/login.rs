@@ -8,11 +8,11 @@ use paquebot_protocol::command::Login;
 use paquebot_protocol::response::Code;
 
 use crate::answer::Named;
-use crate::capability;
+use crate::pass_on::{Served, pass_on};
 use crate::reading::bounded;
 use crate::session::Session;
 use crate::shared::Counters;
-use crate::state::{End, Flow, Identity, State};
+use crate::state::{End, Flow, Identity};
 use crate::view::Expunges;
 
 /// Answers LOGIN.
@@ -93,6 +93,10 @@ pub(super) async fn admit(session: &mut Session, tag: &Tag, user: UserName) -> F
             return Ok(());
         }
     };
+    let place = match pass_on(session, tag, &user, place).await? {
+        Served::Here(place) => place,
+        Served::Refused => return Ok(()),
+    };
     let account = match session.shared.service.account_or_new(user.as_str()).await {
         Ok(account) => account,
         Err(error) => return session.not_changed(tag, &error, Expunges::Hold, Named::Itself),
@@ -101,10 +105,6 @@ pub(super) async fn admit(session: &mut Session, tag: &Tag, user: UserName) -> F
     Counters::count(&session.shared.counters.logins);
     tracing::Span::current().record("user", user.as_str());
     tracing::info!("logged in");
-    session.state = State::Authenticated(Identity { account, _place: place });
-    session.conn.framer.set_limits(session.shared.config.limits);
-    let capabilities = capability::list(session);
-    let names: Vec<&str> = capabilities.iter().map(|name| &**name).collect();
-    session.writer().ok(tag, Some(Code::Capability(&names)), "Logged in");
+    session.log_in(tag, Identity { account, _place: place });
     Ok(())
 }

@@ -9,6 +9,7 @@ mod idle;
 mod limits;
 mod login;
 mod mailboxes;
+mod passed_on;
 mod random;
 mod scram;
 mod searching;

@@ -10,7 +10,7 @@ use paquebot_auth::{
 };
 use paquebot_log_embedded::EmbeddedLog;
 use paquebot_mailbox::{Service, usual_mailboxes};
-use paquebot_session::{Config, Counters, Listener, Shared, Tls, serve};
+use paquebot_session::{Config, Counters, Listener, Router, Shared, Tls, serve};
 use paquebot_store::fs::RealFs;
 use paquebot_store::{Options, Store};
 use tempfile::TempDir;
@@ -24,6 +24,7 @@ pub struct Server {
     pub plain: SocketAddr,
     pub tls: SocketAddr,
     pub stop: watch::Sender<bool>,
+    pub shared: Arc<Shared>,
     _data: TempDir,
 }
 
@@ -45,6 +46,10 @@ impl Server {
     }
 
     pub async fn with(config: Config, limits: SessionLimitSettings) -> Self {
+        Self::routing(config, limits, None).await
+    }
+
+    pub async fn routing(config: Config, limits: SessionLimitSettings, router: Option<Arc<dyn Router>>) -> Self {
         let data = tempfile::tempdir().unwrap();
         let (store, tail) = Store::open(Arc::new(RealFs), data.path(), Options::default()).unwrap();
         let store = Arc::new(store);
@@ -63,13 +68,14 @@ impl Server {
             throttle: Arc::new(Throttle::new(ThrottleSettings::default())),
             limits: SessionLimits::new(limits),
             tls: Some(self_signed()),
+            router,
             config,
             stopping,
             counters: Counters::default(),
         });
         let plain = listen(Listener::StartTls, shared.clone()).await;
-        let tls = listen(Listener::ImplicitTls, shared).await;
-        Self { plain, tls, stop, _data: data }
+        let tls = listen(Listener::ImplicitTls, shared.clone()).await;
+        Self { plain, tls, stop, shared, _data: data }
     }
 
     /// The store's directory.
