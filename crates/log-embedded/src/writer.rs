@@ -99,7 +99,13 @@ impl Writer {
         let mut replies = Vec::new();
         for (request, sequence) in group.into_iter().zip(sequences) {
             let Request { shard, record, reply, .. } = request;
-            fed.entry(shard).or_default().push(Entry { shard, sequence: *sequence, record, bodies: bodies.clone() });
+            fed.entry(shard).or_default().push(Entry {
+                shard,
+                sequence: *sequence,
+                record,
+                bodies: bodies.clone(),
+                pins: Vec::new(),
+            });
             replies.push((reply, *sequence));
         }
         for (shard, entries) in fed {

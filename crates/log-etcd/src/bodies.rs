@@ -7,7 +7,7 @@ use paquebot_store::{GroupItem, Store};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::OpenError;
-use crate::numbers::Bodies;
+use crate::kept::Kept;
 
 /// Octets of bodies in a group, at most, beyond those of its first.
 const GROUP_BYTES: usize = 16 << 20;
@@ -18,7 +18,7 @@ const QUEUE: usize = 1024;
 
 struct Request {
     bodies: Vec<Body>,
-    reply: oneshot::Sender<Result<Bodies, AppendError>>,
+    reply: oneshot::Sender<Result<Kept, AppendError>>,
 }
 
 /// The way to the thread, which ends when this is dropped.
@@ -34,8 +34,8 @@ impl BodyWriter {
         Ok(Self { requests })
     }
 
-    /// When this is done the bodies are on disk, all at the places that it gives. A failure leaves nothing that anybody names.
-    pub async fn write(&self, bodies: Vec<Body>) -> Result<Bodies, AppendError> {
+    /// When this is done the bodies are on disk, all at the places that it gives, and pinned. A failure leaves nothing that anybody names.
+    pub async fn write(&self, bodies: Vec<Body>) -> Result<Kept, AppendError> {
         let stopping = || AppendError::Unavailable("the server is stopping".into());
         let (reply, places) = oneshot::channel();
         self.requests.send(Request { bodies, reply }).await.map_err(|_| stopping())?;
@@ -67,12 +67,12 @@ fn write(store: &Store, group: Vec<Request>) {
         Body::Bytes { hash, bytes } => GroupItem::Body { hash: *hash, bytes },
         Body::Staged(blob) => GroupItem::Staged(blob),
     });
-    match store.append_group(&items.collect::<Vec<_>>()) {
-        Ok(appended) => {
+    match store.append_pinned(&items.collect::<Vec<_>>()) {
+        Ok((appended, pin)) => {
             let mut places = appended.bodies.into_iter();
             for request in group {
-                let own: Bodies = places.by_ref().take(request.bodies.len()).collect();
-                let _ = request.reply.send(Ok(own));
+                let own = places.by_ref().take(request.bodies.len()).collect();
+                let _ = request.reply.send(Ok(Kept::new(own, vec![pin.clone()])));
             }
         }
         Err(error) => {

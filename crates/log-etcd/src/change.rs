@@ -2,7 +2,7 @@
 
 use etcd_client::{Event, EventType};
 use paquebot_log::LogError;
-use paquebot_model::{Record, RecordId};
+use paquebot_model::{Record, RecordError, RecordId};
 use paquebot_types::ShardId;
 
 use crate::keys::{Base, Keys, ShardKey};
@@ -48,7 +48,10 @@ pub fn changes(keys: &Keys, shard: ShardId, events: &[Event]) -> Result<Vec<Chan
 
 /// A record, as the key that has this id holds it.
 pub fn decode(id: RecordId, value: &[u8]) -> Result<Record, LogError> {
-    let record = Record::decode(value).map_err(|error| LogError::Damaged(error.to_string()))?;
+    let record = Record::decode(value).map_err(|error| match error {
+        RecordError::NewerVersion(version) => LogError::Newer(version),
+        error => LogError::Damaged(error.to_string()),
+    })?;
     match record.id == id {
         true => Ok(record),
         false => Err(LogError::Damaged(format!("record {id:?} has the id {:?} in it", record.id))),

@@ -30,6 +30,7 @@ mod commit;
 mod error;
 mod failure;
 mod health;
+mod kept;
 mod keys;
 mod link;
 mod numbers;
@@ -47,13 +48,13 @@ use std::time::Duration;
 
 use paquebot_log::{AppendError, Body, BoxFuture, Feed, Keepers, Log, LogError};
 use paquebot_model::{Record, RecordId};
-use paquebot_store::{Location, Store, Tail};
-use paquebot_types::{BlobHash, Sequence, ShardId};
+use paquebot_store::{Store, Tail};
+use paquebot_types::{Sequence, ShardId};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 pub use commit::RECORD_BYTES_MAX;
 pub use error::OpenError;
@@ -64,12 +65,16 @@ pub use link::connect;
 pub use options::{Login, Options, Tls};
 
 use bodies::BodyWriter;
+use kept::{Found, Kept};
 use link::Link;
 use shard::{Follow, Shard};
 use tracker::Tracker;
 
 /// Followers of a shard that wait to be begun, at most.
 const FOLLOWS: usize = 16;
+
+/// How often what is kept for records is looked through.
+const EXPIRY: Duration = Duration::from_secs(60);
 
 /// A watch that has not shown a record so long after etcd had it is begun anew.
 const LAG: Duration = Duration::from_secs(1);
@@ -78,8 +83,8 @@ const LAG: Duration = Duration::from_secs(1);
 pub struct EtcdLog {
     runtime: Handle,
     asked: Asked,
-    shards: Mutex<HashMap<ShardId, Arc<Shard>>>,
-    found: Arc<HashMap<BlobHash, Location>>,
+    shards: Arc<Shards>,
+    found: Arc<Found>,
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -91,6 +96,18 @@ struct Asked {
     bodies: Arc<BodyWriter>,
     keepers: Arc<dyn Keepers>,
     commits: mpsc::Sender<commit::Request>,
+}
+
+type Shards = Mutex<HashMap<ShardId, Arc<Shard>>>;
+
+/// Gives up bodies whose records do not come, now and then.
+async fn expire(shards: Arc<Shards>, found: Arc<Found>) {
+    loop {
+        sleep(EXPIRY).await;
+        found.expire();
+        let shards: Vec<_> = shards.lock().values().cloned().collect();
+        shards.iter().for_each(|shard| shard.expire());
+    }
 }
 
 impl EtcdLog {
@@ -119,11 +136,13 @@ impl EtcdLog {
         tasks.spawn(commit::run(link.clone(), requests));
         tasks.spawn(health::run(link.clone(), health_sender));
         let bodies = Arc::new(BodyWriter::start(store)?);
+        let (shards, found) = (Arc::<Shards>::default(), Arc::new(Found::new(tail)));
+        tasks.spawn(expire(shards.clone(), found.clone()));
         Ok(Self {
             runtime: Handle::current(),
             asked: Asked { link, health, bodies, keepers, commits },
-            shards: Mutex::default(),
-            found: Arc::new(tail.groups.into_iter().flat_map(|group| group.bodies).collect()),
+            shards,
+            found,
             tasks: Mutex::new(tasks),
         })
     }
@@ -264,7 +283,7 @@ impl Asked {
         record: RecordId,
         after: Sequence,
         bodies: Vec<Body>,
-    ) -> Result<numbers::Bodies, AppendError> {
+    ) -> Result<Kept, AppendError> {
         let elsewhere = async {
             self.keepers.keep(shard, record, after, bodies.clone()).await.map_err(|error| match error {
                 AppendError::Unknown(why) => AppendError::Unavailable(why),

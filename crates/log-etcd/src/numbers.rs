@@ -5,24 +5,20 @@
 //! removes it, so every reader at every time counts to the same numbers, without a counter that appenders would contend for.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use paquebot_model::RecordId;
-use paquebot_store::Location;
-use paquebot_types::{BlobHash, Sequence};
+use paquebot_types::Sequence;
 
+use crate::kept::{KEPT, Kept};
 use crate::keys::Base;
-
-/// Where this machine has the bodies of a record.
-pub type Bodies = Arc<[(BlobHash, Location)]>;
 
 /// A record that has not been trimmed.
 #[derive(Debug, Clone)]
 pub struct Retained {
     pub revision: i64,
     pub id: RecordId,
-    /// `None` when it was not appended here.
-    pub bodies: Option<Bodies>,
+    /// `None` when this machine did not expect it.
+    pub bodies: Option<Kept>,
 }
 
 /// The records of a shard as this node has seen them.
@@ -129,10 +125,28 @@ impl Numbers {
     }
 
     /// Where a record's bodies lie is known now.
-    pub fn set_bodies(&mut self, sequence: Sequence, bodies: Bodies) {
+    pub fn set_bodies(&mut self, sequence: Sequence, bodies: Kept) {
         let place = sequence.0.checked_sub(self.base.count + 1).and_then(|place| usize::try_from(place).ok());
         if let Some(record) = place.and_then(|place| self.retained.get_mut(place)) {
             record.bodies = Some(bodies);
+        }
+    }
+
+    /// A follower has these records' pins now.
+    pub fn unpin(&mut self, records: &[(Sequence, Retained)]) {
+        for (sequence, record) in records {
+            if let Some(bodies) = &record.bodies {
+                self.set_bodies(*sequence, bodies.unpinned());
+            }
+        }
+    }
+
+    /// Gives up the pins of records that nobody follows.
+    pub fn expire(&mut self) {
+        for bodies in self.retained.iter_mut().filter_map(|record| record.bodies.as_mut()) {
+            if bodies.since.elapsed() > KEPT {
+                bodies.pins.clear();
+            }
         }
     }
 }

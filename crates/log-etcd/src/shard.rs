@@ -8,7 +8,8 @@ use paquebot_types::{Sequence, ShardId};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
-use crate::numbers::{Bodies, Numbers};
+use crate::kept::{KEPT, Kept};
+use crate::numbers::Numbers;
 
 /// Somebody wants the records after `after`.
 pub struct Follow {
@@ -40,7 +41,7 @@ pub struct Shard {
 struct Expected {
     /// What the record's proposer had applied.
     after: Sequence,
-    bodies: Bodies,
+    bodies: Kept,
 }
 
 impl Shard {
@@ -71,13 +72,13 @@ impl Shard {
         }
     }
 
-    /// A record is about to be appended by this node, and its bodies lie here.
-    pub fn expect(&self, id: RecordId, after: Sequence, bodies: Bodies) {
+    /// A record is about to be appended, and its bodies lie here.
+    pub fn expect(&self, id: RecordId, after: Sequence, bodies: Kept) {
         self.expected.lock().insert(id, Expected { after, bodies });
     }
 
     /// The record has come, or never will.
-    pub fn arrived(&self, id: RecordId) -> Option<Bodies> {
+    pub fn arrived(&self, id: RecordId) -> Option<Kept> {
         self.expected.lock().remove(&id).map(|expected| expected.bodies)
     }
 
@@ -87,5 +88,11 @@ impl Shard {
         if !expected.is_empty() {
             expected.retain(|_, expected| expected.after.0.saturating_add(WINDOW) >= end.0);
         }
+    }
+
+    /// Gives up what has been kept for too long.
+    pub fn expire(&self) {
+        self.expected.lock().retain(|_, expected| expected.bodies.since.elapsed() <= KEPT);
+        self.numbers.lock().expire();
     }
 }

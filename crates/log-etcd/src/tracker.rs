@@ -1,21 +1,20 @@
 //! Follows one shard: what etcd holds first, then a watch from there on, for as long as the log is open.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use etcd_client::{WatchOptions, WatchResponse, WatchStream};
 use paquebot_log::{Entry, Fed, Feed, LogError};
-use paquebot_model::{Op, Record};
-use paquebot_store::Location;
-use paquebot_types::{BlobHash, Sequence, ShardId};
+use paquebot_model::Record;
+use paquebot_types::{Sequence, ShardId};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use crate::change::{Change, changes};
 use crate::failure::Failure;
+use crate::kept::{Found, Kept};
 use crate::link::Link;
-use crate::numbers::{Bodies, Discord, Retained};
+use crate::numbers::{Discord, Retained};
 use crate::read::{self, ANSWER_BYTES_MAX, PAGE};
 use crate::shard::{Follow, Seen, Shard};
 
@@ -32,7 +31,7 @@ pub struct Tracker {
     /// Followers that have more than this tracker has seen yet.
     pub early: Vec<Follow>,
     /// Where bodies lie that were written before the process started.
-    pub found: Arc<HashMap<BlobHash, Location>>,
+    pub found: Arc<Found>,
 }
 
 /// Why a watch, or a load, ended.
@@ -182,13 +181,13 @@ impl Tracker {
         if *upto > 0 {
             self.saw(*upto);
         }
+        let end = self.shard.numbers.lock().end();
+        self.shard.expect_no_older(end);
         if !entries.is_empty() {
-            let end = self.shard.numbers.lock().end();
-            self.shard.expect_no_older(end);
             feed_all(&self.feeds, entries).await;
-            self.feeds.retain(|feed| !feed.is_closed());
-            self.begin_early().await;
         }
+        self.feeds.retain(|feed| !feed.is_closed());
+        self.begin_early().await;
         Ok(())
     }
 
@@ -197,28 +196,22 @@ impl Tracker {
         if !change.removed.is_empty() || change.base.is_some() {
             numbers.removed(&change.removed, change.base)?;
         }
-        Ok(change.record.map(|record| {
-            let bodies = self.shard.arrived(record.id);
-            let sequence = numbers.push(Retained { revision: change.revision, id: record.id, bodies: bodies.clone() });
-            self.entry(sequence, record, bodies)
-        }))
-    }
-
-    fn entry(&self, sequence: Sequence, record: Record, bodies: Option<Bodies>) -> Entry {
-        let bodies = bodies.unwrap_or_else(|| self.found_before(&record));
-        Entry { shard: self.shard.id, sequence, record, bodies }
-    }
-
-    /// The bodies of a record that this machine wrote in an earlier life.
-    fn found_before(&self, record: &Record) -> Bodies {
-        if self.found.is_empty() {
-            return Arc::from([]);
+        let Some(record) = change.record else { return Ok(None) };
+        let (revision, id) = (change.revision, record.id);
+        let bodies = self.shard.arrived(id);
+        if self.feeds.is_empty() {
+            numbers.push(Retained { revision, id, bodies });
+            return Ok(None);
         }
-        let messages = record.ops.iter().flat_map(|op| match op {
-            Op::Append { messages, .. } => messages.as_slice(),
-            _ => &[],
-        });
-        messages.filter_map(|message| Some((message.body, *self.found.get(&message.body)?))).collect()
+        // The pins go to those who follow.
+        let sequence = numbers.push(Retained { revision, id, bodies: bodies.as_ref().map(Kept::unpinned) });
+        Ok(Some(self.entry(sequence, record, bodies)))
+    }
+
+    fn entry(&self, sequence: Sequence, record: Record, bodies: Option<Kept>) -> Entry {
+        // They may have been written in an earlier life.
+        let Kept { places, pins, .. } = bodies.unwrap_or_else(|| self.found.take(&record));
+        Entry { shard: self.shard.id, sequence, record, bodies: places, pins }
     }
 
     /// Followers whose start this tracker had not reached.
@@ -273,6 +266,7 @@ impl Tracker {
             let entries = page.iter().zip(read);
             let entries = entries.map(|((sequence, kept), record)| self.entry(*sequence, record, kept.bodies.clone()));
             feed_all(feeds, entries.collect()).await;
+            self.shard.numbers.lock().unpin(page);
         }
         Ok(())
     }

@@ -4,12 +4,11 @@
 //! [`faulty::FaultyLog`].
 
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use paquebot_model::{Record, RecordError, RecordId};
-use paquebot_store::{Location, StagedBlob, Tail};
+use paquebot_store::{Location, Pin, StagedBlob, Tail};
 use paquebot_types::{BlobHash, Sequence, ShardId};
 use tokio::sync::mpsc;
 
@@ -17,7 +16,7 @@ pub mod faulty;
 pub mod suite;
 
 /// A future of a trait object.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A message body that a record brings.
 #[derive(Debug, Clone)]
@@ -53,6 +52,8 @@ pub struct Entry {
     pub record: Record,
     /// Where this machine has the bodies that came with the record. Those that it lacks are fetched from elsewhere.
     pub bodies: Arc<[(BlobHash, Location)]>,
+    /// Keep those bodies where they are until the record is applied: whoever applies it holds the entry until then.
+    pub pins: Vec<Pin>,
 }
 
 /// The records of a store's tail, decoded.
@@ -62,7 +63,8 @@ pub fn entries(tail: Tail) -> Result<Vec<Entry>, RecordError> {
         let bodies: Arc<[_]> = group.bodies.into();
         for record in group.records {
             let (shard, sequence) = (record.shard, record.sequence);
-            entries.push(Entry { shard, sequence, record: Record::decode(&record.bytes)?, bodies: bodies.clone() });
+            let (record, bodies) = (Record::decode(&record.bytes)?, bodies.clone());
+            entries.push(Entry { shard, sequence, record, bodies, pins: Vec::new() });
         }
     }
     Ok(entries)

@@ -201,6 +201,16 @@ impl Op {
     }
 }
 
+impl Op {
+    /// The messages that the op brings, whose bodies are new to the shard.
+    pub fn messages(&self) -> &[NewMessage] {
+        match self {
+            Self::Append { messages, .. } => messages,
+            _ => &[],
+        }
+    }
+}
+
 /// A message to be appended. Its body is durable before the record is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewMessage {

@@ -175,7 +175,7 @@ impl Applier {
 
 /// Applies a record; `None` for one that this store had applied already.
 fn apply_one(txn: &mut WriteTxn, entry: &Entry) -> Result<Option<Applied>, FollowError> {
-    let Entry { shard, sequence, record, bodies } = entry;
+    let Entry { shard, sequence, record, bodies, .. } = entry;
     let before = txn.applied(*shard)?;
     if *sequence <= before.sequence {
         return Ok(None);

@@ -60,12 +60,18 @@ async fn records_that_somebody_removed_or_made_stop_the_shard() {
     let refused = node.log.append(SHARD, suite::numbered(2), Vec::new()).await;
     assert!(matches!(refused, Err(AppendError::Unavailable(_))), "{refused:?}");
 
-    let fresh = Node::open(options(servers.endpoints())).await;
-    let mut follower = fresh.follow(Sequence::ZERO).await.unwrap();
-    let strange = format!("paquebot/log/00003/record/{}", "0".repeat(32));
-    servers.client().await.put(strange, "not a record", None).await.unwrap();
-    let told = follower.next().await.err();
-    assert!(matches!(told, Some(LogError::Damaged(_))), "{told:?}");
+    let expected: [fn(&LogError) -> bool; 2] =
+        [|error| matches!(error, LogError::Damaged(_)), |error| matches!(error, LogError::Newer(200))];
+    for (shard, (value, expected)) in
+        [&b"\x01not a record"[..], b"\xc8 of a newer build"].into_iter().zip(expected).enumerate()
+    {
+        let fresh = Node::open(Options { prefix: format!("fresh-{shard}"), ..options(servers.endpoints()) }).await;
+        let mut follower = fresh.follow(Sequence::ZERO).await.unwrap();
+        let strange = format!("fresh-{shard}/log/00003/record/{}", "0".repeat(32));
+        servers.client().await.put(strange, value, None).await.unwrap();
+        let told = follower.next().await.err();
+        assert!(told.as_ref().is_some_and(expected), "{told:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

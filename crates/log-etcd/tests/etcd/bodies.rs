@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use paquebot_log::{AppendError, Body, BoxFuture, Keepers, Log, suite};
 use paquebot_log_etcd::EtcdLog;
-use paquebot_model::RecordId;
-use paquebot_types::{BlobHash, Sequence, ShardId};
+use paquebot_model::{NewMessage, Op, Record, RecordId};
+use paquebot_types::{AccountId, BlobHash, Flags, InternalDate, MailboxId, Sequence, ShardId};
 use tokio::sync::OnceCell;
 
 use crate::node::{Node, SHARD, options};
@@ -70,4 +70,46 @@ async fn bodies_are_at_another_node_before_their_record() {
             .collect();
         assert_eq!(found, if has { vec![hash] } else { Vec::new() });
     }
+}
+
+/// A record that names this body.
+fn naming(hash: BlobHash) -> Record {
+    let message = NewMessage {
+        body: hash,
+        size: 1,
+        thread: None,
+        summary: Vec::new(),
+        flags: Flags::NONE,
+        keywords: Vec::new(),
+        internal_date: InternalDate::new(0, 0),
+    };
+    let (account, mailbox) = (AccountId::new(1).unwrap(), MailboxId::new(2).unwrap());
+    Record { ops: vec![Op::Append { account, mailbox, messages: vec![message] }], ..suite::numbered(1) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_whose_record_has_not_come_survive_a_checkpoint_and_a_restart() {
+    let servers = Servers::start(1).await;
+    let (here, there) =
+        (Node::open(options(servers.endpoints())).await, Node::open(options(servers.endpoints())).await);
+    let (hash, body) = body("Subject: early\r\n\r\nHello\r\n");
+    let record = naming(hash);
+    there.log.receive(SHARD, record.id, Sequence::ZERO, vec![body]).await.unwrap();
+    there.store.checkpoint().unwrap();
+    let there = there.restart(options(servers.endpoints())).await;
+
+    here.log.append(SHARD, record, Vec::new()).await.unwrap();
+    for pinned in [1, 0] {
+        let entries = there.follow(Sequence::ZERO).await.unwrap().next().await.unwrap();
+        let [(found, place)] = &*entries[0].bodies else { panic!("one body") };
+        assert_eq!(*found, hash);
+        there.store.read_body_verified(*place).unwrap();
+        let pins = entries[0].pins.iter().filter(|pin| format!("{pin:?}") != "Pin(None)").count();
+        assert_eq!(pins, pinned, "the first who follows has the pin");
+    }
+    there.store.checkpoint().unwrap();
+    // Its record came, and nobody keeps it.
+    let there = there.restart(options(servers.endpoints())).await;
+    let entries = there.follow(Sequence::ZERO).await.unwrap().next().await.unwrap();
+    assert!(entries[0].bodies.is_empty());
 }

@@ -21,7 +21,7 @@ const LONG: Duration = Duration::from_secs(40);
 pub struct Node {
     pub log: Arc<EtcdLog>,
     pub store: Arc<Store>,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 /// Options for a test: impatient.
@@ -55,10 +55,38 @@ impl Node {
 
     async fn begin(options: Options, keepers: Arc<dyn Keepers>) -> Result<Self, OpenError> {
         let dir = tempfile::tempdir().unwrap();
-        let (store, _) = Store::open(Arc::new(RealFs), dir.path(), paquebot_store::Options::default()).unwrap();
+        let (store, tail) = Store::open(Arc::new(RealFs), dir.path(), paquebot_store::Options::default()).unwrap();
+        Self::begin_in(dir, store, tail, options, keepers).await
+    }
+
+    async fn begin_in(
+        dir: tempfile::TempDir,
+        store: Store,
+        tail: Tail,
+        options: Options,
+        keepers: Arc<dyn Keepers>,
+    ) -> Result<Self, OpenError> {
         let store = Arc::new(store);
-        let log = Arc::new(EtcdLog::open(options, store.clone(), Tail::default(), keepers).await?);
-        Ok(Self { log, store, _dir: dir })
+        let log = Arc::new(EtcdLog::open(options, store.clone(), tail, keepers).await?);
+        Ok(Self { log, store, dir })
+    }
+
+    /// Stops and starts: the index is where it was at its last checkpoint.
+    pub async fn restart(self, options: Options) -> Self {
+        let Self { log, store, dir } = self;
+        drop((log, store));
+        let until = tokio::time::Instant::now() + LONG;
+        let (store, tail) = loop {
+            match Store::open(Arc::new(RealFs), dir.path(), paquebot_store::Options::default()) {
+                Ok(opened) => break opened,
+                // The engine's thread has not let go of it.
+                Err(paquebot_store::OpenError::Locked { .. }) if tokio::time::Instant::now() < until => {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        };
+        Self::begin_in(dir, store, tail, options, Arc::new(Alone)).await.unwrap()
     }
 
     pub async fn follow(&self, after: Sequence) -> Result<Follower, LogError> {
