@@ -2,8 +2,8 @@
 //!
 //! - [`Server`]: the built `paquebot`, started on free ports with accounts and certificates, stopped or killed.
 //! - [`Client`]: a blocking IMAP client that hands over each response as its bytes, and shows each to a parser that is not ours ([`strict`]).
-//! - [`transcript`]: conversations as files, run against a server of their own.
 //! - [`transcript`]: conversations as files, each held with a server of its own.
+//! - [`cluster`]: three servers and etcd on machines of their own, to be killed, frozen, emptied and cut off.
 //! - [`samples`]: the sample mail with its hashes.
 //! - [`process`]: other programs, run with a time limit.
 //!
@@ -24,10 +24,13 @@
 pub mod certificates;
 mod client;
 mod client_stream;
+pub mod cluster;
 mod hash;
+mod injection;
 mod mailbox_name;
 pub mod process;
 mod response;
+mod running;
 pub mod samples;
 mod server;
 mod server_binary;
@@ -36,6 +39,8 @@ pub mod transcript;
 
 pub use client::{Answer, Client};
 pub use hash::sha256_hex;
+pub use injection::Injection;
 pub use mailbox_name::modified_utf7;
 pub use response::Response;
-pub use server::{Account, Addresses, LmtpAddress, Options, Server};
+pub use running::{Addresses, LmtpAddress};
+pub use server::{Account, Options, Server};

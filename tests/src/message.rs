@@ -9,7 +9,9 @@ pub fn message(token: Token) -> Vec<u8> {
     let mut text = format!("X-Token: {token}\r\nFrom: a@example.org\r\nSubject: message {token}\r\n\r\n").into_bytes();
     let lines = if random.chance(10) { 300 } else { random.below(10) + 1 };
     for _ in 0..lines {
-        text.extend(format!("{:016x}{:016x}{:016x}\r\n", random.number(), random.number(), random.number()).into_bytes());
+        text.extend(
+            format!("{:016x}{:016x}{:016x}\r\n", random.number(), random.number(), random.number()).into_bytes(),
+        );
     }
     text
 }

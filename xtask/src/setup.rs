@@ -11,16 +11,19 @@ use anyhow::{Context, Result, bail};
 
 use crate::process::{self, find, is_root, output_of, root};
 
-/// The real clients and servers that `tests/interop` drives.
+/// The real clients and servers that `tests/interop` drives, and what `tests/crash` and `tests/cluster` break machines with.
 const DEBIAN: &[&str] = &[
     "curl",
     "etcd-server",
     "fetchmail",
     "getmail6",
+    "iproute2",
     "isync",
+    "libfaketime",
     "libio-socket-ssl-perl",
     "libmail-imapclient-perl",
     "mutt",
+    "nftables",
     "offlineimap3",
     "openssl",
     "perl",
@@ -28,6 +31,7 @@ const DEBIAN: &[&str] = &[
     "python3",
     "python3-venv",
     "strace",
+    "util-linux",
 ];
 const PYTHON: &[&str] = &["IMAPClient==4.1.0"];
 const NODE: &[&str] = &["imapflow@2.10.2"];
