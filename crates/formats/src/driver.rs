@@ -7,9 +7,10 @@ use paquebot_types::{MailboxName, UidValidity};
 use crate::error::FormatError;
 use crate::mailbox::OpenMailbox;
 use crate::mbx::Mbx;
+use crate::mix::Mix;
 
 /// Every format, in the order in which an unknown store is tried: an exact magic before a likely one.
-pub static DRIVERS: &[&dyn Driver] = &[&Mbx];
+pub static DRIVERS: &[&dyn Driver] = &[&Mbx, &Mix];
 
 /// The driver of this name: `mbox`, `mmdf`, `mbx`, `mix`, `maildir`, `cyrus`.
 pub fn driver(name: &str) -> Option<&'static dyn Driver> {

@@ -13,6 +13,7 @@ mod error;
 mod lock;
 mod mailbox;
 mod mbx;
+mod mix;
 mod names;
 mod rewrite;
 

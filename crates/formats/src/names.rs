@@ -101,11 +101,9 @@ pub fn rename(
         sync_directory(&new)
     };
     match std::fs::metadata(&old) {
+        Ok(_) if is_mailbox(&old).unwrap_or(false) => alone(&old, &mut act),
         Ok(found) if found.is_dir() => act(),
-        Ok(_) => {
-            existing(root, from, is_mailbox)?;
-            alone(&old, &mut act)
-        }
+        Ok(_) => Err(FormatError::NoMailbox(from.clone())),
         Err(error) if is_absent(&error) => Err(FormatError::NoMailbox(from.clone())),
         Err(source) => Err(failed("look at", &old, source)),
     }
@@ -132,7 +130,7 @@ pub fn list(root: &Root, is_mailbox: IsMailbox<'_>) -> Result<Vec<Found>, Format
             let entry = entry.map_err(|source| failed("list", &directory, source))?;
             let Some((path, name)) = entry_name(&entry.path(), &above) else { continue };
             let is_directory = path.is_dir();
-            let selectable = !is_directory && is_mailbox(&path).unwrap_or(false);
+            let selectable = is_mailbox(&path).unwrap_or(false);
             if let (true, Ok(mailbox)) = (selectable || is_directory, MailboxName::new(&name)) {
                 let found = Found { name: mailbox.clone(), selectable, subscribed: false };
                 names.entry(mailbox).or_insert(found).selectable |= selectable;
@@ -195,7 +193,8 @@ pub fn subscribe(root: &Root, name: &MailboxName, subscribed: bool) -> Result<()
     sync_directory(&path)
 }
 
-fn sync_directory(path: &Path) -> Result<(), FormatError> {
+/// Makes the name of a file durable.
+pub fn sync_directory(path: &Path) -> Result<(), FormatError> {
     let Some(directory) = path.parent() else { return Ok(()) };
     File::open(directory).and_then(|file| file.sync_all()).map_err(|source| failed("flush", directory, source))
 }

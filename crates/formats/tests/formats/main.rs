@@ -4,3 +4,5 @@
 mod fixtures;
 mod manifest;
 mod mbx;
+mod mix;
+mod sharing;
