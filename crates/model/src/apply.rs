@@ -1,6 +1,6 @@
 //! Applying a record: the one way in which a shard changes.
 
-use paquebot_types::{AccountId, BlobHash, BlobId, Sequence};
+use paquebot_types::{AccountId, BlobHash, BlobId, Sequence, ShardId};
 
 use crate::draft::{ApplyError, Draft};
 use crate::key;
@@ -26,6 +26,8 @@ pub struct Applied {
     /// A body that came and went within the record is neither here nor among the removed.
     pub blobs_added: Vec<(AccountId, BlobId, BlobHash)>,
     pub blobs_removed: Vec<(AccountId, BlobId)>,
+    /// Accounts of which rows came from another shard. Their bodies are also that shard's, under the same numbers, if this machine has it.
+    pub loaded: Vec<(AccountId, ShardId)>,
     pub chain: Chain,
 }
 
@@ -46,9 +48,10 @@ pub fn apply(rows: &dyn Rows, chain: Chain, sequence: Sequence, record: &Record)
     }
     let blobs_added = std::mem::take(&mut draft.blobs_added);
     let blobs_removed = std::mem::take(&mut draft.blobs_removed);
+    let loaded = std::mem::take(&mut draft.loaded).into_iter().collect();
     let changes = draft.into_changes();
     let chain = chain.extend(sequence, record, &changes);
-    Ok(Applied { outcomes, changes, blobs_added, blobs_removed, chain })
+    Ok(Applied { outcomes, changes, blobs_added, blobs_removed, loaded, chain })
 }
 
 /// Notes the record's id and forgets those that have left the window: more than one where records came between that were not noted.
@@ -69,6 +72,11 @@ fn remember(draft: &mut Draft, sequence: Sequence, record: &Record) -> Result<()
 }
 
 fn apply_op(draft: &mut Draft, op: &Op) -> Result<Outcome, ApplyError> {
+    if let Some(account) = op.account()
+        && !op::relocate::takes_changes(draft, account)?
+    {
+        return Ok(Outcome::Refused(Refusal::AccountMoving));
+    }
     match op {
         Op::AddLogin { name, shard, credentials } => op::login::add(draft, name, *shard, credentials.as_deref()),
         Op::SetCredentials { name, credentials } => op::login::set_credentials(draft, name, credentials.as_deref()),
@@ -95,6 +103,18 @@ fn apply_op(draft: &mut Draft, op: &Op) -> Result<Outcome, ApplyError> {
         Op::Purge { account, before_ms } => op::purge::purge(draft, *account, *before_ms),
         Op::Collect { account, blobs } => op::purge::collect(draft, *account, blobs),
         Op::Mark => Ok(Outcome::Done),
+        Op::Deliver { account, mailbox, message, once } => {
+            op::deliver::deliver(draft, *account, *mailbox, message, *once)
+        }
+        Op::Freeze { account, number, to } => op::relocate::freeze(draft, *account, *number, *to),
+        Op::Thaw { account, number } => op::relocate::thaw(draft, *account, *number),
+        Op::Load { account, number, from, after, rows, whole } => {
+            op::load::load(draft, *account, *number, *from, op::load::Part { after, rows, whole: *whole })
+        }
+        Op::Arrive { account, number, digest } => op::relocate::arrive(draft, *account, *number, *digest),
+        Op::Forsake { account, number } => op::relocate::forsake(draft, *account, *number),
+        Op::SetShard { name, account, from, to } => op::login::set_shard(draft, name, *account, *from, *to),
+        Op::Depart { account, number } => op::relocate::depart(draft, *account, *number),
     }
 }
 

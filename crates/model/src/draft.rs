@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use paquebot_types::{AccountId, BlobHash, BlobId, MailboxId, MailboxName, UidSet};
+use paquebot_types::{AccountId, BlobHash, BlobId, MailboxId, MailboxName, ShardId, UidSet};
 
 use crate::key::{self, KeyRange};
 use crate::page::{Message, Page, page_number, page_ranges};
@@ -37,6 +37,7 @@ pub struct Draft<'a> {
     plain: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     pub blobs_added: Vec<(AccountId, BlobId, BlobHash)>,
     pub blobs_removed: Vec<(AccountId, BlobId)>,
+    pub loaded: BTreeSet<(AccountId, ShardId)>,
 }
 
 impl<'a> Draft<'a> {
@@ -50,6 +51,7 @@ impl<'a> Draft<'a> {
             plain: BTreeMap::new(),
             blobs_added: Vec::new(),
             blobs_removed: Vec::new(),
+            loaded: BTreeSet::new(),
         }
     }
 
@@ -87,6 +89,38 @@ impl<'a> Draft<'a> {
             };
         }
         Ok(found.into_iter().collect())
+    }
+
+    /// As [`Self::scan`], the first `limit` rows only.
+    pub fn scan_some(&self, (from, to): &KeyRange, limit: usize) -> Result<Vec<KeyAndValue>, ApplyError> {
+        let mut found = BTreeMap::new();
+        self.rows.scan(from, to, &mut |key, value| {
+            if !self.plain.contains_key(key) {
+                found.insert(key.to_vec(), value.to_vec());
+            }
+            if found.len() < limit { Scan::Continue } else { Scan::Stop }
+        })?;
+        for (key, value) in self.plain.range::<Vec<u8>, _>(from..to) {
+            found.extend(value.as_ref().map(|value| (key.clone(), value.clone())));
+        }
+        Ok(found.into_iter().take(limit).collect())
+    }
+
+    /// Writes what ops of this record have changed of an account among the rows, so that its rows can be changed as such.
+    pub fn settle(&mut self, id: AccountId) {
+        if let Some(cached) = self.accounts.remove(&id).filter(|cached| cached.changed) {
+            self.plain.insert(key::account(id), cached.value.map(|account| account.encode()));
+        }
+        for ((account, mailbox), cached) in self.mailboxes.extract_if(.., |(account, _), _| *account == id) {
+            if cached.changed {
+                self.plain.insert(key::mailbox(account, mailbox), cached.value.map(|mailbox| mailbox.encode()));
+            }
+        }
+        for ((account, mailbox, page), cached) in self.pages.extract_if(.., |(account, _, _), _| *account == id) {
+            if cached.changed {
+                self.plain.insert(key::page(account, mailbox, page), encode_page(cached.value));
+            }
+        }
     }
 
     pub fn row<T: Row>(&self, key: Vec<u8>) -> Result<Option<T>, ApplyError> {
@@ -251,6 +285,14 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
+    /// Notes that a body's row was put. One that was removed before in this record is the same body: a number never comes to mean another.
+    pub fn added_blob(&mut self, account: AccountId, blob: BlobId, hash: BlobHash) {
+        match self.blobs_removed.iter().position(|removed| *removed == (account, blob)) {
+            Some(at) => drop(self.blobs_removed.swap_remove(at)),
+            None => self.blobs_added.push((account, blob, hash)),
+        }
+    }
+
     /// Deletes a body's row, if there is one. A body that came and went within the record was neither added nor removed.
     pub fn remove_blob(&mut self, account: AccountId, blob: BlobId) -> Result<(), ApplyError> {
         let key = key::blob(account, blob);
@@ -293,11 +335,15 @@ impl<'a> Draft<'a> {
             changes.insert(key::mailbox(account, mailbox), cached.value.map(|mailbox| mailbox.encode()));
         }
         for ((account, mailbox, page), cached) in self.pages.into_iter().filter(|(_, cached)| cached.changed) {
-            let value = cached.value.filter(|page| !page.messages.is_empty()).map(|page| page.encode());
-            changes.insert(key::page(account, mailbox, page), value);
+            changes.insert(key::page(account, mailbox, page), encode_page(cached.value));
         }
         changes.into_iter().map(|(key, value)| RowChange { key, value }).collect()
     }
+}
+
+/// A page's row; a page without messages has none.
+fn encode_page(page: Option<Page>) -> Option<Vec<u8>> {
+    page.filter(|page| !page.messages.is_empty()).map(|page| page.encode())
 }
 
 /// Reads the value of a name's row.

@@ -8,14 +8,17 @@
 //!                 r sequence                  record-id, for the recent window
 //! account shard   A account 0                 account
 //!                 A account B blob            blob: hash, size, summary
+//!                 A account D key             delivery: what came of it
 //!                 A account M mailbox         mailbox
 //!                 A account N name            number of the mailbox with this name
 //!                 A account P mailbox page    page of up to 64 messages
 //!                 A account S name            subscription
 //!                 A account T mailbox modseq  tombstone: what was expunged
 //!                 a account                   account that was removed: the numbers that it gave out
+//!                 m account                   the account's last move to or from the shard
 //! ```
 
+use crate::record::DeliveryKey;
 use paquebot_types::{AccountId, BlobId, MailboxId, MailboxName, ModSeq, Sequence};
 
 /// A range of keys, `from <= key < to`.
@@ -26,6 +29,7 @@ pub type KeyRange = (Vec<u8>, Vec<u8>);
 pub enum AccountRow {
     Account,
     Blob(BlobId),
+    Delivery(DeliveryKey),
     Mailbox(MailboxId),
     Name,
     Page(MailboxId, u32),
@@ -64,8 +68,30 @@ pub fn removed_account(account: AccountId) -> Vec<u8> {
     [b"a".as_slice(), &account.get().to_be_bytes()].concat()
 }
 
+pub fn account_move(account: AccountId) -> Vec<u8> {
+    [b"m".as_slice(), &account.get().to_be_bytes()].concat()
+}
+
+/// The moves of all accounts of the shard.
+pub fn account_moves() -> KeyRange {
+    (b"m".to_vec(), b"n".to_vec())
+}
+
+/// The account in the key of a move's row.
+pub fn parse_account_move(key: &[u8]) -> Option<AccountId> {
+    AccountId::new(u32::from_be_bytes(key.strip_prefix(b"m")?.try_into().ok()?))
+}
+
 pub fn accounts() -> KeyRange {
     (b"A".to_vec(), b"B".to_vec())
+}
+
+/// Where in the key of an account's row that begins which is not the account's number.
+pub const KIND_AT: usize = 5;
+
+/// The key of an account's row, whose part from [`KIND_AT`] on this is.
+pub(crate) fn account_row(account: AccountId, rest: &[u8]) -> Vec<u8> {
+    [b"A".as_slice(), &account.get().to_be_bytes(), rest].concat()
 }
 
 fn prefix(account: AccountId, kind: u8) -> Vec<u8> {
@@ -97,6 +123,19 @@ pub fn blob(account: AccountId, blob: BlobId) -> Vec<u8> {
 
 pub fn blobs(account: AccountId) -> KeyRange {
     kind_range(account, b'B')
+}
+
+pub fn delivery(account: AccountId, once: DeliveryKey) -> Vec<u8> {
+    let mut key = prefix(account, b'D');
+    key.extend_from_slice(&once.0);
+    key
+}
+
+/// The deliveries whose keys are above this one.
+pub fn deliveries_after(account: AccountId, once: DeliveryKey) -> KeyRange {
+    let mut from = delivery(account, once);
+    from.push(0);
+    (from, prefix(account, b'D' + 1))
 }
 
 pub fn mailbox(account: AccountId, mailbox: MailboxId) -> Vec<u8> {
@@ -188,6 +227,7 @@ pub fn parse_account_row(key: &[u8]) -> Option<(AccountId, AccountRow)> {
     let row = match kind {
         0 if rest.is_empty() => AccountRow::Account,
         b'B' => AccountRow::Blob(BlobId::new(u64::from_be_bytes(rest.try_into().ok()?))?),
+        b'D' => AccountRow::Delivery(DeliveryKey(rest.try_into().ok()?)),
         b'M' => AccountRow::Mailbox(MailboxId::new(u32::from_be_bytes(rest.try_into().ok()?))?),
         b'N' => AccountRow::Name,
         b'P' => {
@@ -220,6 +260,7 @@ mod tests {
         let cases = [
             (account(a), AccountRow::Account),
             (blob(a, b), AccountRow::Blob(b)),
+            (delivery(a, DeliveryKey([9; 16])), AccountRow::Delivery(DeliveryKey([9; 16]))),
             (mailbox(a, m), AccountRow::Mailbox(m)),
             (name(a, &inbox), AccountRow::Name),
             (page(a, m, 3), AccountRow::Page(m, 3)),
@@ -230,6 +271,7 @@ mod tests {
             assert_eq!(parse_account_row(&key), Some((a, row)));
             let (from, to) = account_rows(a);
             assert!(from <= key && key < to);
+            assert_eq!(account_row(a, &key[KIND_AT..]), key);
         }
         assert_eq!(parse_name(&name(a, &inbox)), Some(inbox));
     }

@@ -22,6 +22,7 @@ mod check;
 mod draft;
 pub mod key;
 mod keywords;
+mod load;
 mod op;
 mod outcome;
 mod page;
@@ -33,9 +34,13 @@ pub use apply::{Applied, Chain, WINDOW, apply};
 pub use check::{Breach, check_account, check_accounts};
 pub use draft::ApplyError;
 pub use keywords::{KEYWORDS_MAX, keyword_bits, keywords_of};
+pub use load::{LoadDigest, LoadedRow, LoadedTo};
 pub use op::create::MAILBOXES_MAX;
+pub use op::deliver::DELIVERY_WINDOW_MS;
 pub use outcome::{Outcome, Refusal};
 pub use page::{Message, PAGE_MESSAGES, Page, page_number, page_ranges};
-pub use record::{FlagAction, FlagChange, NeedsVersion, NewMessage, Op, RECORD_VERSION, Record, RecordError, RecordId};
-pub use row::{Account, Blob, Login, Mailbox, Row, Tombstone};
+pub use record::{
+    DeliveryKey, FlagAction, FlagChange, NeedsVersion, NewMessage, Op, RECORD_VERSION, Record, RecordError, RecordId,
+};
+pub use row::{Account, AccountMove, Blob, Delivery, Login, Mailbox, MoveStage, Row, Tombstone};
 pub use rows::{MemoryRows, RowChange, Rows, RowsError, Scan};

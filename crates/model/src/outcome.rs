@@ -1,6 +1,6 @@
 //! What an op came to: the same on every node.
 
-use paquebot_types::{AccountId, MailboxId, ModSeq, ShardId, UidSet, UidValidity};
+use paquebot_types::{AccountId, MailboxId, ModSeq, ShardId, Uid, UidSet, UidValidity};
 
 /// The answer to one op.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,23 @@ pub enum Outcome {
         uid_validity: UidValidity,
         uids: UidSet,
         modseq: ModSeq,
+    },
+    /// What a delivery came to, or had come to when it was made before.
+    Delivered {
+        uid_validity: UidValidity,
+        uid: Uid,
+        modseq: ModSeq,
+        /// Whether it was made before, and nothing has changed now.
+        repeat: bool,
+    },
+    /// The login's account is in this shard now.
+    Moved {
+        account: AccountId,
+        shard: ShardId,
+    },
+    /// Whether rows of the account are left that another such op has to remove.
+    Departed {
+        more: bool,
     },
     /// `modified` failed UNCHANGEDSINCE (RFC 7162, 3.1.3); `modseq` is the new one of those that changed, if any did.
     Stored {
@@ -72,6 +89,16 @@ pub enum Refusal {
     NoMoreUids,
     #[error("another mailbox has this special use")]
     SpecialUseTaken,
+    /// The account takes no changes in this shard: it is on its way to or from another.
+    #[error("the account is being moved to other machines; try again soon")]
+    AccountMoving,
+    #[error("the account is in the shard already")]
+    AccountExists,
+    /// The account is in another move, or in another stage of this one.
+    #[error("the move of the account is not at this step")]
+    OtherMove,
+    #[error("the rows of the account do not follow on those that came, or are damaged")]
+    WrongRows,
     /// The record came after the window in which its id can be told from one that was applied.
     #[error("the record came too late")]
     TooLate,

@@ -6,6 +6,8 @@ use paquebot_types::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::load::{LoadDigest, LoadedRow, LoadedTo};
+
 /// The newest version of the encoding that this build reads and writes. Every older one is read. A version differs from the one before by the ops
 /// that it has more; a record is written as the oldest version that has its ops, so that older nodes read whatever they can.
 pub const RECORD_VERSION: u8 = 2;
@@ -189,27 +191,124 @@ pub enum Op {
     // From here on: version 2.
     /// Changes nothing but the chain: a place in the log at which replicas compare what they have.
     Mark,
+    /// Appends a message unless one was delivered with this key within [`crate::DELIVERY_WINDOW_MS`].
+    Deliver {
+        account: AccountId,
+        mailbox: MailboxId,
+        message: NewMessage,
+        once: DeliveryKey,
+    },
+    /// Source shard of a move: the account takes no changes any more. The moves of an account are numbered from 1, wherever it is.
+    Freeze {
+        account: AccountId,
+        number: u64,
+        to: ShardId,
+    },
+    /// Source shard: the move was given up, and the target will not take the account any more ([`Op::Forsake`]).
+    Thaw {
+        account: AccountId,
+        number: u64,
+    },
+    /// Target shard: the next rows of the account, in their order, those of the first op after no row.
+    Load {
+        account: AccountId,
+        number: u64,
+        from: ShardId,
+        after: LoadedTo,
+        rows: Vec<LoadedRow>,
+        /// Whether the last row's value ends here; else the next op's first row goes on with it.
+        whole: bool,
+    },
+    /// Target shard: that were all rows, of this digest ([`LoadDigest`]). From here on the account takes changes.
+    Arrive {
+        account: AccountId,
+        number: u64,
+        digest: LoadDigest,
+    },
+    /// Target shard: the account is not to come any more, unless it has arrived.
+    Forsake {
+        account: AccountId,
+        number: u64,
+    },
+    /// System shard: the account of this login is in another shard from now on, if it is in `from`.
+    SetShard {
+        name: String,
+        account: AccountId,
+        from: ShardId,
+        to: ShardId,
+    },
+    /// Source shard, after [`Op::SetShard`]: removes some of the rows of an account that has gone.
+    Depart {
+        account: AccountId,
+        number: u64,
+    },
 }
 
 impl Op {
     /// The first version of the encoding that has this op.
     pub fn version(&self) -> u8 {
         match self {
-            Self::Mark => 2,
+            Self::Mark
+            | Self::Deliver { .. }
+            | Self::Freeze { .. }
+            | Self::Thaw { .. }
+            | Self::Load { .. }
+            | Self::Arrive { .. }
+            | Self::Forsake { .. }
+            | Self::SetShard { .. }
+            | Self::Depart { .. } => 2,
             _ => 1,
         }
     }
-}
 
-impl Op {
     /// The messages that the op brings, whose bodies are new to the shard.
     pub fn messages(&self) -> &[NewMessage] {
         match self {
             Self::Append { messages, .. } => messages,
+            Self::Deliver { message, .. } => std::slice::from_ref(message),
             _ => &[],
         }
     }
+
+    /// The account that the op changes as its owner does; `None` for ops of the system shard and of moves.
+    pub(crate) fn account(&self) -> Option<AccountId> {
+        match self {
+            Self::AddAccount { account, .. }
+            | Self::RemoveAccount { account }
+            | Self::Create { account, .. }
+            | Self::Delete { account, .. }
+            | Self::Rename { account, .. }
+            | Self::Subscribe { account, .. }
+            | Self::Unsubscribe { account, .. }
+            | Self::Append { account, .. }
+            | Self::Store { account, .. }
+            | Self::Expunge { account, .. }
+            | Self::Copy { account, .. }
+            | Self::Move { account, .. }
+            | Self::ClaimRecent { account, .. }
+            | Self::Undelete { account, .. }
+            | Self::UndeleteMailbox { account, .. }
+            | Self::Purge { account, .. }
+            | Self::Collect { account, .. }
+            | Self::Deliver { account, .. } => Some(*account),
+            Self::AddLogin { .. }
+            | Self::SetCredentials { .. }
+            | Self::RemoveLogin { .. }
+            | Self::Mark
+            | Self::Freeze { .. }
+            | Self::Thaw { .. }
+            | Self::Load { .. }
+            | Self::Arrive { .. }
+            | Self::Forsake { .. }
+            | Self::SetShard { .. }
+            | Self::Depart { .. } => None,
+        }
+    }
 }
+
+/// Tells one delivery from another: equal keys are one delivery, tried again.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct DeliveryKey(pub [u8; 16]);
 
 /// A message to be appended. Its body is durable before the record is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -240,7 +339,7 @@ pub enum FlagAction {
 }
 
 /// A vector of bytes as one string: serde's own way visits each byte.
-mod byte_string {
+pub(crate) mod byte_string {
     use serde::{Deserializer, Serializer, de};
 
     pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bytes::{Reader, put_varint};
 use crate::key;
+use crate::load::{LoadDigest, LoadedTo};
 use crate::page::Message;
 
 /// A row's structure, its version first.
@@ -141,6 +142,66 @@ pub struct Tombstone {
 
 impl Row for Tombstone {
     const VERSION: u8 = 1;
+}
+
+/// A delivery that was made: what a retry of it is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    pub time_ms: u64,
+    pub uid_validity: UidValidity,
+    pub uid: Uid,
+    pub modseq: ModSeq,
+}
+
+impl Row for Delivery {
+    const VERSION: u8 = 1;
+}
+
+/// An account's last move to or from this shard. It stays, so that what comes late of an older move is known as that.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountMove {
+    /// The moves of an account are numbered from 1.
+    pub number: u64,
+    pub stage: MoveStage,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MoveStage {
+    /// The account is in this shard, and takes changes. `from`: the shard that it came from, where bodies can be that have not come yet.
+    Here { from: Option<ShardId> },
+    /// The account is in this shard and takes no changes: its rows are being loaded into another.
+    Frozen { to: ShardId, since_ms: u64, from: Option<ShardId> },
+    /// The account's rows are coming.
+    Loading { from: ShardId, to: LoadedTo, digest: LoadDigest },
+    /// The account is in another shard. What is left of its rows here is being removed.
+    Gone { to: ShardId },
+    /// The account was to come, and will not.
+    Forsaken,
+}
+
+impl Row for AccountMove {
+    const VERSION: u8 = 1;
+}
+
+impl AccountMove {
+    /// Whether the account takes changes in this shard.
+    pub fn takes_changes(&self) -> bool {
+        matches!(self.stage, MoveStage::Here { .. })
+    }
+
+    /// Whether all rows of the account are in this shard, to be read.
+    pub fn is_whole(&self) -> bool {
+        matches!(self.stage, MoveStage::Here { .. } | MoveStage::Frozen { .. })
+    }
+
+    /// The shard under which bodies of the account may lie that this shard's do not have yet.
+    pub fn bodies_from(&self) -> Option<ShardId> {
+        match self.stage {
+            MoveStage::Here { from } | MoveStage::Frozen { from, .. } => from,
+            MoveStage::Loading { from, .. } => Some(from),
+            MoveStage::Gone { .. } | MoveStage::Forsaken => None,
+        }
+    }
 }
 
 /// A body's row: what never changes about it. Its place on this machine's disk is not here, since it differs between machines.

@@ -71,6 +71,6 @@ fn add_blob(draft: &mut Draft, account: AccountId, new: &NewMessage) -> Result<B
     };
     let blob = Blob { hash: new.body, size: new.size, thread: new.thread, summary: &new.summary };
     draft.put(key::blob(account, id), blob.encode());
-    draft.blobs_added.push((account, id, new.body));
+    draft.added_blob(account, id, new.body);
     Ok(id)
 }

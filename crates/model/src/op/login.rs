@@ -49,6 +49,24 @@ pub fn remove(draft: &mut Draft, name: &str) -> Result<Outcome, ApplyError> {
     })
 }
 
+/// The account of the login is in another shard. A login that was removed keeps its account, and so has it moved too.
+pub fn set_shard(
+    draft: &mut Draft,
+    name: &str,
+    account: AccountId,
+    from: ShardId,
+    to: ShardId,
+) -> Result<Outcome, ApplyError> {
+    let Some(login) = draft.row::<Login>(key::login(name))?.filter(|login| login.account == account) else {
+        return Ok(Outcome::Refused(Refusal::NoSuchLogin));
+    };
+    if login.shard != from && login.shard != to {
+        return Ok(Outcome::Refused(Refusal::OtherMove));
+    }
+    draft.put(key::login(name), Login { shard: to, ..login }.encode());
+    Ok(Outcome::Moved { account, shard: to })
+}
+
 fn change(draft: &mut Draft, name: &str, change: impl FnOnce(&mut Login)) -> Result<Outcome, ApplyError> {
     let Some(mut login) = draft.row::<Login>(key::login(name))?.filter(|login| !login.removed) else {
         return Ok(Outcome::Refused(Refusal::NoSuchLogin));

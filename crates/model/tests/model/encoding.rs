@@ -3,8 +3,8 @@
 use std::fmt::{Debug, Write};
 
 use paquebot_model::{
-    Account, Blob, FlagAction, FlagChange, Login, Mailbox, Message, NeedsVersion, NewMessage, Op, Page, Record,
-    RecordError, RecordId, Row, Tombstone,
+    Account, AccountMove, Blob, Delivery, DeliveryKey, FlagAction, FlagChange, LoadDigest, LoadedRow, LoadedTo, Login,
+    Mailbox, Message, MoveStage, NeedsVersion, NewMessage, Op, Page, Record, RecordError, RecordId, Row, Tombstone,
 };
 use paquebot_types::{
     AccountId, BlobHash, BlobId, Flags, InternalDate, Keyword, MailboxId, ModSeq, Sequence, ShardId, SpecialUse,
@@ -87,7 +87,24 @@ fn ops() -> Vec<Op> {
 
 /// Every op of version 2, in the order in which they were added.
 fn ops_of_version_2() -> Vec<Op> {
-    vec![Op::Mark]
+    let (account, mailbox) = (AccountId::new(2).unwrap(), MailboxId::new(3).unwrap());
+    let Some(Op::Append { mut messages, .. }) = ops().into_iter().find(|op| matches!(op, Op::Append { .. })) else {
+        unreachable!("there is an append");
+    };
+    let (number, from, to) = (300, ShardId(1), ShardId(2));
+    let rows = vec![LoadedRow { key: vec![0], value: vec![1, 2] }, LoadedRow { key: b"M".to_vec(), value: vec![] }];
+    let after = LoadedTo { key: vec![0], octets: 300 };
+    vec![
+        Op::Mark,
+        Op::Deliver { account, mailbox, message: messages.remove(0), once: DeliveryKey([0xde; 16]) },
+        Op::Freeze { account, number, to },
+        Op::Thaw { account, number },
+        Op::Load { account, number, from, after, rows, whole: true },
+        Op::Arrive { account, number, digest: LoadDigest([0xd1; 32]) },
+        Op::Forsake { account, number },
+        Op::SetShard { name: "anna".into(), account, from, to },
+        Op::Depart { account, number },
+    ]
 }
 
 fn record() -> Record {
@@ -111,6 +128,12 @@ const RECORD: &str = "\
     11010a24466f7277617264656480c49fd50cb3010b0203020103ac02ac020006010a24466f72776172646564000b0203020103ac02ac02
     0106010a24466f7277617264656401ac020b0203020103ac02ac020206010a24466f72776172646564000c0203020103ac02ac020d0203
     0101ffffffff0fac020e020300ac020f02030410020380d095ffbc311102030161120280d095ffbc3113020201ffffffffffffffffff01";
+
+const RECORD_2: &str = "\
+    02000102030405060708090a0b0c0d0e0fac0280d095ffbc3101610914150203b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0
+    b0b0b0b0b0b0b0b0b0b0f02e017d7d7d7d7d7d7d7d7d7d7d7d7d7d7d7d0373756d11010a24466f7277617264656480c49fd50cb301de
+    dedededededededededededededede1602ac02021702ac021802ac02010100ac02020100020102014d00011902ac02d1d1d1d1d1d1d1
+    d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d11a02ac021b04616e6e610201021c02ac02";
 
 #[test]
 fn a_record_of_version_1_is_read_and_written() {
@@ -142,6 +165,13 @@ fn a_record_is_written_as_the_oldest_version_that_has_its_ops() {
         assert_eq!(Record::decode(&[&[1], &new.encode()[1..]].concat()), Err(RecordError::Damaged));
         assert_eq!(Record::decode(&new.encode()), Ok(new));
     }
+}
+
+#[test]
+fn a_record_of_version_2_is_read_and_written() {
+    let new = Record { ops: ops_of_version_2(), ..record() };
+    assert_eq!(hex(&new.encode()), hex(&bytes(RECORD_2)));
+    assert_eq!(Record::decode(&bytes(RECORD_2)), Ok(new));
 }
 
 #[test]
@@ -213,6 +243,28 @@ fn rows_of_version_1_are_read_and_written() {
 }
 
 #[test]
+fn rows_of_deliveries_and_moves_are_read_and_written() {
+    let (uid_validity, modseq) = (UidValidity::new(1_700_000_002).unwrap(), ModSeq(300));
+    let delivery = Delivery { time_ms: 1_700_000_000_000, uid_validity, uid: uid(300), modseq };
+    golden_row(&delivery, "0180d095ffbc3182e2cfaa06ac02ac02");
+    let (from, to) = (ShardId(1), ShardId(2));
+    let loaded = LoadedTo { key: b"M".to_vec(), octets: LoadedTo::WHOLE };
+    let stages = [
+        (MoveStage::Here { from: Some(from) }, "01ac02000101"),
+        (MoveStage::Frozen { to, since_ms: 1_700_000_000_000, from: None }, "01ac02010280d095ffbc3100"),
+        (
+            MoveStage::Loading { from, to: loaded, digest: LoadDigest([0xd1; 32]) },
+            "01ac020201014dffffffffffffffffff01d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1",
+        ),
+        (MoveStage::Gone { to }, "01ac020302"),
+        (MoveStage::Forsaken, "01ac0204"),
+    ];
+    for (stage, golden) in stages {
+        golden_row(&AccountMove { number: 300, stage }, golden);
+    }
+}
+
+#[test]
 fn keys_are_what_they_were() {
     use paquebot_model::key;
     let (account, mailbox) = (AccountId::new(2).unwrap(), MailboxId::new(3).unwrap());
@@ -222,6 +274,8 @@ fn keys_are_what_they_were() {
         (key::recent_id(&[7; 16]), "5207070707070707070707070707070707"),
         (key::recent_sequence(Sequence(300)), "72000000000000012c"),
         (key::removed_account(account), "6100000002"),
+        (key::account_move(account), "6d00000002"),
+        (key::delivery(account, DeliveryKey([0xde; 16])), "410000000244dededededededededededededededede"),
         (key::account(account), "410000000200"),
         (key::blob(account, BlobId::new(300).unwrap()), "410000000242000000000000012c"),
         (key::mailbox(account, mailbox), "41000000024d00000003"),

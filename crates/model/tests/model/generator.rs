@@ -1,6 +1,6 @@
 //! Random ops: mostly such as a client would send, some that must be refused.
 
-use paquebot_model::{FlagAction, FlagChange, NewMessage, Op};
+use paquebot_model::{DeliveryKey, FlagAction, FlagChange, NewMessage, Op};
 use paquebot_types::{
     AccountId, BlobHash, BlobId, Flags, InternalDate, Keyword, MailboxId, MailboxName, ModSeq, ShardId, SpecialUse,
     ThreadId, Uid, UidRange, UidSet,
@@ -47,7 +47,23 @@ impl Generator {
         if !shard.accounts.contains_key(&account) && self.one_in(2) {
             return self.add_account(account);
         }
-        match self.below(100) {
+        if shard.moves.get(&account).is_some_and(|(_, to)| to.is_some()) && self.one_in(3) {
+            return self.thaw(shard, account);
+        }
+        match self.below(115) {
+            100..108 => {
+                let mailbox = self.mailbox(shard, account);
+                Op::Deliver { account, mailbox, message: self.message(), once: self.delivery_key() }
+            }
+            108 => Op::Mark,
+            109 => self.freeze(shard, account),
+            110 => self.thaw(shard, account),
+            111 => {
+                let name = self.login();
+                let own = shard.logins.get(&name).map(|login| (login.account, login.shard));
+                let (account, from) = own.filter(|_| !self.one_in(4)).unwrap_or((account, ShardId(0)));
+                Op::SetShard { name, account, from, to: ShardId(self.below(3) as u16) }
+            }
             0..24 => {
                 let count = match self.below(16) {
                     0 => 0,
@@ -82,7 +98,8 @@ impl Generator {
             }
             70..75 => Op::Create { account, name: self.name(), special_use: self.special_use() },
             75..78 => Op::Delete { account, name: self.name() },
-            78..83 => Op::Rename { account, from: self.name(), to: self.name() },
+            78 => Op::Rename { account, from: self.name(), to: self.longest_name() },
+            79..83 => Op::Rename { account, from: self.name(), to: self.name() },
             83 => Op::Subscribe { account, name: self.name() },
             84 => Op::Unsubscribe { account, name: self.name() },
             85..88 => {
@@ -93,7 +110,9 @@ impl Generator {
                 let since_ms = time_ms.saturating_sub(self.below(60_000));
                 Op::Undelete { account, mailbox: self.mailbox(shard, account), since_ms }
             }
-            90..92 => Op::UndeleteMailbox { account, mailbox: self.deleted_mailbox(shard, account), name: self.name() },
+            90..92 | 112..115 => {
+                Op::UndeleteMailbox { account, mailbox: self.deleted_mailbox(shard, account), name: self.name() }
+            }
             92..94 => Op::Purge { account, before_ms: time_ms.saturating_sub(self.below(60_000)) },
             94..96 => Op::Collect { account, blobs: unnamed_blobs(shard, account) },
             96 if self.one_in(4) => Op::RemoveAccount { account },
@@ -113,16 +132,36 @@ impl Generator {
         Op::AddAccount { account, name: format!("account-{account}"), mailboxes }
     }
 
+    /// Few enough of them that some come again, within the window or after it.
+    fn delivery_key(&mut self) -> DeliveryKey {
+        DeliveryKey([self.below(24) as u8; 16])
+    }
+
+    fn freeze(&mut self, shard: &Shard, account: AccountId) -> Op {
+        let last = shard.moves.get(&account).map_or(0, |(last, _)| *last);
+        Op::Freeze { account, number: last + self.below(3), to: ShardId(self.below(2) as u16) }
+    }
+
+    fn thaw(&mut self, shard: &Shard, account: AccountId) -> Op {
+        let last = shard.moves.get(&account).map_or(0, |(last, _)| *last);
+        Op::Thaw { account, number: if self.one_in(4) { self.below(3) } else { last } }
+    }
+
     fn login(&mut self) -> String {
         format!("login-{}", self.below(4))
     }
 
     fn name(&mut self) -> MailboxName {
         if self.one_in(20) {
-            // What lies below a mailbox of this name has no room for a longer one.
-            return MailboxName::new(&vec!["x".repeat(14); 64].join("/")).unwrap();
+            return self.longest_name();
         }
         MailboxName::new(self.pick::<&str>(&NAMES)).unwrap()
+    }
+
+    /// What lies below a mailbox of this name has no room for a longer one. There are several, so that one is free.
+    fn longest_name(&mut self) -> MailboxName {
+        let part = self.pick(&["v", "w", "x", "y"]).repeat(14);
+        MailboxName::new(&vec![part; 64].join("/")).unwrap()
     }
 
     fn special_use(&mut self) -> Vec<SpecialUse> {
@@ -140,8 +179,9 @@ impl Generator {
 
     fn deleted_mailbox(&mut self, shard: &Shard, account: AccountId) -> MailboxId {
         let mailboxes = shard.accounts.get(&account).map(|account| &account.mailboxes);
-        let deleted = mailboxes.into_iter().flatten().find(|(_, mailbox)| mailbox.deleted_ms.is_some());
-        deleted.map_or_else(|| self.mailbox(shard, account), |(id, _)| *id)
+        let deleted = mailboxes.into_iter().flatten().filter(|(_, mailbox)| mailbox.deleted_ms.is_some());
+        let deleted: Vec<MailboxId> = deleted.map(|(id, _)| *id).collect();
+        if deleted.is_empty() { self.mailbox(shard, account) } else { *self.pick(&deleted) }
     }
 
     fn uids_of(&mut self, shard: &Shard, account: AccountId, mailbox: MailboxId) -> UidSet {

@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used)]
 
 mod checks;
+mod deliveries;
 mod encoding;
 mod flags;
 mod generator;
 mod mailboxes;
 mod messages;
+mod moves;
 mod random_ops;
 mod records;
 mod recovery;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
-use paquebot_model::{MemoryRows, Op, Outcome, Record};
+use paquebot_model::{DELIVERY_WINDOW_MS, MemoryRows, Op, Outcome, Record};
 use paquebot_types::{AccountId, BlobHash, BlobId};
 
 use crate::generator::Generator;
@@ -11,7 +11,7 @@ use crate::reference;
 use crate::shard::{Shard, is_window};
 use crate::view::view;
 
-const SEEDS: u64 = 8;
+const SEEDS: u64 = 10;
 const OPS: usize = 300;
 
 /// One shard's history: the records with what the reference said of each op.
@@ -33,6 +33,8 @@ fn history(seed: u64) -> History {
         // Clocks differ between nodes, and go back.
         time_ms =
             if generator.one_in(10) { time_ms - generator.below(5_000) } else { time_ms + generator.below(4_000) };
+        // Now and then a week goes by, and deliveries are forgotten.
+        time_ms += if generator.one_in(60) { DELIVERY_WINDOW_MS } else { 0 };
         let ops_in_record = if generator.one_in(3) { 1 } else { 1 + generator.below(16) };
         let (mut ops, mut outcomes) = (vec![], vec![]);
         for _ in 0..ops_in_record {
@@ -93,6 +95,7 @@ fn the_random_ops_meet_every_outcome() {
                 Outcome::Stored { modified, modseq, .. } => {
                     format!("Stored {} {}", !modified.is_empty(), modseq.is_some())
                 }
+                Outcome::Delivered { repeat, .. } => format!("Delivered {repeat}"),
                 Outcome::Undeleted { messages: 0 } => format!("{kind} of nothing"),
                 Outcome::Expunged { modseq: None, .. } | Outcome::Copied { modseq: None, .. } => {
                     format!("{kind}, nothing gone")
@@ -103,6 +106,7 @@ fn the_random_ops_meet_every_outcome() {
     }
     // Those that random ops cannot reach in time have tests of their own.
     let expected = [
+        "AccountMoving",
         "AddAccount",
         "AddLogin",
         "Append",
@@ -112,10 +116,14 @@ fn the_random_ops_meet_every_outcome() {
         "Copy, nothing gone",
         "Create",
         "Delete",
+        "Delivered false",
+        "Delivered true",
         "Expunge",
         "Expunge, nothing gone",
+        "Freeze",
         "InboxStays",
         "LoginExists",
+        "Mark",
         "MailboxExists",
         "Move",
         "Move, nothing gone",
@@ -123,17 +131,20 @@ fn the_random_ops_meet_every_outcome() {
         "NoSuchAccount",
         "NoSuchLogin",
         "NoSuchMailbox",
+        "OtherMove",
         "Purge",
         "RemoveAccount",
         "RemoveLogin",
         "Rename",
         "SetCredentials",
+        "SetShard",
         "SpecialUseTaken",
         "Stored false false",
         "Stored false true",
         "Stored true false",
         "Stored true true",
         "Subscribe",
+        "Thaw",
         "TooManyKeywords",
         "Undelete",
         "Undelete of nothing",

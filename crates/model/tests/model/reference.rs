@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use paquebot_model::{FlagAction, FlagChange, KEYWORDS_MAX, NewMessage, Op, Outcome, Refusal};
+use paquebot_model::{
+    DELIVERY_WINDOW_MS, DeliveryKey, FlagAction, FlagChange, KEYWORDS_MAX, NewMessage, Op, Outcome, Refusal,
+};
 use paquebot_types::{
     AccountId, BlobHash, BlobId, Flags, InternalDate, Keyword, MailboxId, MailboxName, ModSeq, ShardId, SpecialUse,
     Uid, UidSet, UidValidity,
@@ -18,6 +20,8 @@ pub struct Shard {
     pub last_account: u32,
     /// What accounts that were removed had given out.
     pub given_out: BTreeMap<AccountId, Numbers>,
+    /// The last move of an account that is here, and where to it is frozen.
+    pub moves: BTreeMap<AccountId, (u64, Option<ShardId>)>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +46,16 @@ pub struct Account {
     pub mailboxes: BTreeMap<MailboxId, Mailbox>,
     pub subscriptions: BTreeSet<MailboxName>,
     pub blobs: BTreeMap<BlobId, BlobHash>,
+    pub deliveries: BTreeMap<DeliveryKey, Delivery>,
+}
+
+/// A delivery that is remembered.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Delivery {
+    pub time_ms: u64,
+    pub uid_validity: UidValidity,
+    pub uid: u32,
+    pub modseq: u64,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -103,6 +117,9 @@ impl Shard {
     }
 
     fn answer(&mut self, op: &Op, time_ms: u64) -> Answer {
+        if is_owners(op) && self.moves.get(&account_of(op)).is_some_and(|(_, to)| to.is_some()) {
+            return Err(Refusal::AccountMoving);
+        }
         match op {
             Op::AddLogin { name, shard, credentials } => return self.add_login(name, *shard, credentials),
             Op::SetCredentials { name, credentials } => {
@@ -123,6 +140,21 @@ impl Shard {
                 return Ok(Outcome::Done);
             }
             Op::Mark => return Ok(Outcome::Done),
+            Op::Freeze { account, number, to } => return self.freeze(*account, *number, *to),
+            Op::Thaw { account, number } => {
+                let last = self.moves.get_mut(account).filter(|(last, _)| last == number);
+                last.ok_or(Refusal::OtherMove)?.1 = None;
+                return Ok(Outcome::Done);
+            }
+            Op::SetShard { name, account, from, to } => {
+                let login = self.logins.get_mut(name).filter(|login| login.account == *account);
+                let login = login.ok_or(Refusal::NoSuchLogin)?;
+                if ![*from, *to].contains(&login.shard) {
+                    return Err(Refusal::OtherMove);
+                }
+                login.shard = *to;
+                return Ok(Outcome::Moved { account: *account, shard: *to });
+            }
             _ => {}
         }
         let found = self.accounts.get_mut(&account_of(op));
@@ -157,6 +189,19 @@ impl Shard {
         self.logins.get_mut(name).filter(|login| !login.removed).ok_or(Refusal::NoSuchLogin)
     }
 
+    fn freeze(&mut self, account: AccountId, number: u64, to: ShardId) -> Answer {
+        let (last, frozen) = self.moves.get(&account).copied().unwrap_or_default();
+        match frozen {
+            Some(other) if (last, other) == (number, to) => return Ok(Outcome::Done),
+            Some(_) => return Err(Refusal::OtherMove),
+            None if !self.accounts.contains_key(&account) => return Err(Refusal::NoSuchAccount),
+            None if number <= last => return Err(Refusal::OtherMove),
+            None => {}
+        }
+        self.moves.insert(account, (number, Some(to)));
+        Ok(Outcome::Done)
+    }
+
     fn add_account(
         &mut self,
         id: AccountId,
@@ -173,6 +218,7 @@ impl Shard {
             mailboxes: BTreeMap::new(),
             subscriptions: BTreeSet::new(),
             blobs: BTreeMap::new(),
+            deliveries: BTreeMap::new(),
         };
         for (name, special_use) in std::iter::once(&(MailboxName::inbox(), None)).chain(mailboxes) {
             // A second one of a name or a use is left out.
@@ -182,6 +228,24 @@ impl Shard {
         self.accounts.insert(id, account);
         Ok(Outcome::Done)
     }
+}
+
+/// Whether the op is a change that an account's owner or a delivery makes.
+fn is_owners(op: &Op) -> bool {
+    !matches!(
+        op,
+        Op::AddLogin { .. }
+            | Op::SetCredentials { .. }
+            | Op::RemoveLogin { .. }
+            | Op::SetShard { .. }
+            | Op::Mark
+            | Op::Freeze { .. }
+            | Op::Thaw { .. }
+            | Op::Load { .. }
+            | Op::Arrive { .. }
+            | Op::Forsake { .. }
+            | Op::Depart { .. }
+    )
 }
 
 pub fn account_of(op: &Op) -> AccountId {
@@ -203,7 +267,15 @@ pub fn account_of(op: &Op) -> AccountId {
         | Op::Undelete { account, .. }
         | Op::UndeleteMailbox { account, .. }
         | Op::Purge { account, .. }
-        | Op::Collect { account, .. } => *account,
+        | Op::Collect { account, .. }
+        | Op::Deliver { account, .. }
+        | Op::Freeze { account, .. }
+        | Op::Thaw { account, .. }
+        | Op::Load { account, .. }
+        | Op::Arrive { account, .. }
+        | Op::Forsake { account, .. }
+        | Op::SetShard { account, .. }
+        | Op::Depart { account, .. } => *account,
     }
 }
 
@@ -234,6 +306,7 @@ impl Account {
                 Ok(Outcome::Done)
             }
             Op::Append { mailbox, messages, .. } => self.append(*mailbox, messages, time_ms),
+            Op::Deliver { mailbox, message, once, .. } => self.deliver(*mailbox, message, *once, time_ms),
             Op::Store { mailbox, uids, change, unchanged_since, .. } => {
                 self.mailbox(*mailbox)?.store(uids, change, *unchanged_since)
             }
@@ -381,6 +454,30 @@ impl Account {
         self.blobs.extend((first..).map(|n| BlobId::new(n).unwrap()).zip(messages.iter().map(|new| new.body)));
         self.numbers.blob = blob;
         Ok(Outcome::Appended { uid_validity, uids, modseq })
+    }
+
+    fn deliver(&mut self, id: MailboxId, message: &NewMessage, once: DeliveryKey, time_ms: u64) -> Answer {
+        let has_run_out = |delivery: &Delivery| time_ms >= delivery.time_ms + DELIVERY_WINDOW_MS;
+        let told = |delivery: &Delivery, repeat| Outcome::Delivered {
+            uid_validity: delivery.uid_validity,
+            uid: Uid::new(delivery.uid).unwrap(),
+            modseq: ModSeq(delivery.modseq),
+            repeat,
+        };
+        if let Some(first) = self.deliveries.get(&once).filter(|first| !has_run_out(first)) {
+            return Ok(told(first, true));
+        }
+        self.append(id, std::slice::from_ref(message), time_ms)?;
+        let mailbox = &self.mailboxes[&id];
+        let (uid_validity, uid, modseq) = (mailbox.uid_validity, mailbox.uid_next - 1, mailbox.modseq);
+        let delivery = Delivery { time_ms, uid_validity, uid, modseq };
+        self.deliveries.insert(once, delivery);
+        let after = (std::ops::Bound::Excluded(once), std::ops::Bound::Unbounded);
+        let looked_at: Vec<_> = self.deliveries.range(after).take(4).map(|(key, other)| (*key, *other)).collect();
+        for (key, _) in looked_at.iter().filter(|(_, other)| has_run_out(other)) {
+            self.deliveries.remove(key);
+        }
+        Ok(told(&delivery, false))
     }
 
     fn copy(&mut self, from: MailboxId, uids: &UidSet, to: MailboxId, time_ms: u64) -> Answer {

@@ -1,7 +1,9 @@
 //! What rows say, in the reference's words.
 
 use paquebot_model::key::{self, AccountRow};
-use paquebot_model::{Account, Blob, Login, Mailbox, MemoryRows, Page, Row, Tombstone, keywords_of};
+use paquebot_model::{
+    Account, AccountMove, Blob, Delivery, Login, Mailbox, MemoryRows, MoveStage, Page, Row, Tombstone, keywords_of,
+};
 use paquebot_types::{AccountId, MailboxId};
 
 use crate::reference;
@@ -17,6 +19,15 @@ pub fn view(rows: &MemoryRows) -> reference::Shard {
             }
             Some(b'l') => shard.last_account = u32::from_be_bytes(value.try_into().unwrap()),
             Some(b'R' | b'r') => {}
+            Some(b'm') => {
+                let AccountMove { number, stage } = AccountMove::decode(value).unwrap();
+                let to = match stage {
+                    MoveStage::Here { .. } | MoveStage::Forsaken => None,
+                    MoveStage::Frozen { to, .. } | MoveStage::Gone { to } => Some(to),
+                    MoveStage::Loading { from, .. } => panic!("the account is on its way from {from}"),
+                };
+                shard.moves.insert(key::parse_account_move(key).unwrap(), (number, to));
+            }
             Some(b'a') => {
                 let account = AccountId::new(u32::from_be_bytes(key[1..].try_into().unwrap())).unwrap();
                 shard.given_out.insert(account, numbers(&Account::decode(value).unwrap()));
@@ -45,6 +56,7 @@ fn see_account_row(shard: &mut reference::Shard, key: &[u8], value: &[u8]) {
             mailboxes: Default::default(),
             subscriptions: Default::default(),
             blobs: Default::default(),
+            deliveries: Default::default(),
         };
         shard.accounts.insert(id, account);
         return;
@@ -53,6 +65,11 @@ fn see_account_row(shard: &mut reference::Shard, key: &[u8], value: &[u8]) {
     match row {
         AccountRow::Account => {}
         AccountRow::Blob(blob) => drop(account.blobs.insert(blob, Blob::decode(value).unwrap().hash)),
+        AccountRow::Delivery(once) => {
+            let Delivery { time_ms, uid_validity, uid, modseq } = Delivery::decode(value).unwrap();
+            let delivery = reference::Delivery { time_ms, uid_validity, uid: uid.get(), modseq: modseq.0 };
+            account.deliveries.insert(once, delivery);
+        }
         AccountRow::Mailbox(id) => drop(account.mailboxes.insert(id, mailbox(Mailbox::decode(value).unwrap()))),
         AccountRow::Name => {
             let id = MailboxId::new(u32::from_be_bytes(value.try_into().unwrap())).unwrap();
