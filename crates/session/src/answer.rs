@@ -76,7 +76,12 @@ impl Session {
             Refusal::InboxStays | Refusal::BelowItself | Refusal::NameTooLong => Code::Cannot,
             Refusal::TooManyMailboxes | Refusal::TooManyKeywords | Refusal::NoMoreUids => Code::Limit,
             Refusal::SpecialUseTaken => Code::UseAttr,
-            Refusal::TooLate => Code::Unavailable,
+            // Moves are not a client's; only that its account is in one can come to it.
+            Refusal::TooLate
+            | Refusal::AccountMoving
+            | Refusal::AccountExists
+            | Refusal::OtherMove
+            | Refusal::WrongRows => Code::Unavailable,
         };
         self.refuse(tag, expunges, Some(code), &sentence(&refusal.to_string()))
     }
