@@ -6,6 +6,7 @@ use std::sync::Arc;
 use paquebot_log::Body;
 use paquebot_model::{FlagChange, Mailbox, NewMessage, Op, Outcome, Refusal, Row, Rows, Scan, Tombstone, key};
 use paquebot_types::{AccountId, MailboxId, MailboxName, ModSeq, ShardId, SpecialUse, UidSet};
+use tokio::time::timeout;
 
 use crate::error::{ChangeError, ServiceError};
 use crate::incoming::Incoming;
@@ -48,10 +49,21 @@ impl Account {
     }
 
     /// Waits until this node has everything that any node has acknowledged for this account. At SELECT and at login.
+    ///
+    /// Without the log this node serves what it has: the first to find that it does not answer waits a second for it, and others
+    /// hardly at all until it has answered again.
     pub async fn reach_last(&self) {
-        if let Err(error) = self.service.replica().reach_last(self.shard).await {
-            // Without the log this node serves what it has.
-            tracing::warn!(%error, "serving from the local store");
+        let silence = self.service.silence();
+        let why = match timeout(silence.patience(self.shard), self.service.replica().reach_last(self.shard)).await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some("the log does not answer, or this node is behind it".to_owned()),
+        };
+        if silence.note(self.shard, why.is_none()) {
+            match why {
+                Some(why) => tracing::warn!(shard = %self.shard, why, "serving from the local store"),
+                None => tracing::info!(shard = %self.shard, "serving all that the log has, again"),
+            }
         }
     }
 

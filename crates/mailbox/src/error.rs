@@ -17,6 +17,8 @@ pub enum ServiceError {
     Body(#[from] ReadError),
     #[error("the message's body is not on this machine")]
     NoBody,
+    #[error("the message's body is not on this machine, and could not be fetched from another: {0}")]
+    Unfetched(String),
     #[error(transparent)]
     Propose(#[from] ProposeError),
     #[error("cannot write a message's body")]

@@ -4,21 +4,24 @@
 //! knows with the current one, and proposes changes whose outcomes the model decides. It knows neither the log's engine nor the disk.
 
 mod account;
+mod bodies;
 mod error;
 mod incoming;
 mod live;
 mod reader;
 mod recover;
 mod service;
+mod silence;
 mod snapshot;
 mod tree;
 mod upkeep;
 
 pub use account::{Account, Listed};
+pub use bodies::{BodySource, FetchError, Fetching};
 pub use error::{ChangeError, ServiceError};
 pub use incoming::{Incoming, Ready};
 pub use live::Live;
-pub use paquebot_store::BodyFile;
+pub use paquebot_store::{BodyFile, Location, ReadError, Wanted};
 pub use reader::Reader;
 pub use recover::{Expunged, Recoverable};
 pub use service::{DefaultMailboxes, Service, usual_mailboxes};

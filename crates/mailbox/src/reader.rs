@@ -83,7 +83,12 @@ impl Reader {
 
     /// Opens a body, to be read in pieces. It stays readable while it is open, whatever becomes of the message.
     pub fn body(&self, id: BlobId) -> Result<BodyFile, ServiceError> {
-        Ok(self.store.body_file(self.location(id)?)?)
+        self.body_at(self.location(id)?)
+    }
+
+    /// As [`Self::body`], where its location is known.
+    pub fn body_at(&self, location: Location) -> Result<BodyFile, ServiceError> {
+        Ok(self.store.body_file(location)?)
     }
 
     /// Where a body lies on this machine.

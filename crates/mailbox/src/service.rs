@@ -1,6 +1,6 @@
 //! The service: who has an account here, and the way into it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use paquebot_log::{Body, Log};
 use paquebot_model::{Login, Op, Outcome, Refusal, Row, Rows, Scan, key};
@@ -9,8 +9,10 @@ use paquebot_store::Store;
 use paquebot_types::{AccountId, MailboxName, ShardId, SpecialUse};
 
 use crate::account::Account;
+use crate::bodies::BodySource;
 use crate::error::{ChangeError, ServiceError};
 use crate::live::Registry;
+use crate::silence::Silence;
 
 /// What a new account gets beside INBOX.
 pub type DefaultMailboxes = Vec<(MailboxName, Option<SpecialUse>)>;
@@ -20,6 +22,8 @@ pub struct Service {
     replica: Replica,
     registry: Arc<Registry>,
     default_mailboxes: DefaultMailboxes,
+    body_source: OnceLock<Arc<dyn BodySource>>,
+    silence: Silence,
 }
 
 /// The mailboxes that clients look for: some of them fail when there is no Sent or Trash.
@@ -48,7 +52,28 @@ impl Service {
             watching.applied(shard, sequence, &applied.changes);
         });
         let replica = Replica::start(store, log, node, &[ShardId::SYSTEM, ShardId::FIRST], watcher).await?;
-        Ok(Arc::new(Self { replica, registry, default_mailboxes }))
+        Ok(Arc::new(Self {
+            replica,
+            registry,
+            default_mailboxes,
+            body_source: OnceLock::new(),
+            silence: Silence::default(),
+        }))
+    }
+
+    /// Sets where bodies come from that are not on this machine, or damaged here. The first to do so is heard; without one there is none.
+    pub fn set_body_source(&self, source: Arc<dyn BodySource>) {
+        if self.body_source.set(source).is_err() {
+            tracing::error!("there is a source of bodies already, and it stays");
+        }
+    }
+
+    pub(crate) fn body_source(&self) -> Option<&Arc<dyn BodySource>> {
+        self.body_source.get()
+    }
+
+    pub(crate) fn silence(&self) -> &Silence {
+        &self.silence
     }
 
     pub fn store(&self) -> &Arc<Store> {

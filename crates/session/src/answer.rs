@@ -53,6 +53,7 @@ impl Session {
             ServiceError::Propose(ProposeError::Unknown(why)) => return Err(End::Unknown(why.clone())),
             ServiceError::Propose(ProposeError::Full) => (Code::OverQuota, "The disk is full"),
             ServiceError::Propose(ProposeError::Unavailable(_)) => (Code::Unavailable, "Changes cannot be taken now"),
+            ServiceError::Unfetched(_) => (Code::Unavailable, "A message cannot be fetched from another node now"),
             ServiceError::Stopping => (Code::Unavailable, "The server is stopping"),
             ServiceError::TooLarge => (Code::TooBig, "The message is too large"),
             _ => (Code::ServerBug, "The server failed; its log tells more"),

@@ -1,6 +1,6 @@
 //! Reading messages' rows and bodies for commands that take long.
 
-use paquebot_mailbox::{Account, BodyFile, Reader, ServiceError};
+use paquebot_mailbox::{Account, BodyFile, Location, ReadError, Reader, ServiceError};
 use paquebot_message::{SummaryError, SummaryRef};
 use paquebot_model::{Blob, Message, Scan};
 use paquebot_types::{BlobHash, BlobId, SeqNum, ThreadId};
@@ -12,6 +12,12 @@ pub(super) const HELD_BYTES: u64 = 256 << 10;
 
 /// Bodies up to this size are read whole, whatever is wanted of them: that costs little, and what is wanted is proved by the checksum.
 const SMALL_BYTES: u64 = 32 << 10;
+
+/// Fetches that may fail for one command: after that what is not here is as good as not there, or a search would wait for each body.
+const FAILED_FETCHES_MAX: u32 = 2;
+
+/// EIO, EBADMSG and EUCLEAN: the disk or the filesystem could not read what it has.
+const BROKEN: [i32; 3] = [5, 74, 117];
 
 /// Why a message could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +32,31 @@ pub(super) enum Unreadable {
     Short,
     #[error("the body fails its checksum; `paquebot check` tells more")]
     Damaged,
+}
+
+impl Unreadable {
+    /// Whether another machine has the body, but none could be asked.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Service(ServiceError::Unfetched(_)))
+    }
+
+    /// Whether the body is not here, or not as it was written, so that another machine's may be better.
+    fn is_lacking(&self) -> bool {
+        matches!(self, Self::Service(ServiceError::NoBody)) || self.is_damage()
+    }
+
+    /// Whether the body is here, but not as it was written.
+    fn is_damage(&self) -> bool {
+        match self {
+            Self::Short | Self::Damaged => true,
+            Self::Service(ServiceError::Body(error)) => match error {
+                ReadError::Corrupt { .. } | ReadError::Gone { .. } => true,
+                // What the disk itself says to be broken; too many open files, say, are no reason to doubt it.
+                ReadError::Read { source, .. } => source.raw_os_error().is_some_and(|error| BROKEN.contains(&error)),
+            },
+            _ => false,
+        }
+    }
 }
 
 /// What the index has of a message's body.
@@ -74,6 +105,9 @@ pub(super) struct Bodies {
     open: Option<OpenBody>,
     /// The open body, if it is small.
     small: Vec<u8>,
+    /// Where the body lies that was opened last.
+    opened: Option<(BlobId, Location)>,
+    failed_fetches: u32,
 }
 
 struct OpenBody {
@@ -89,7 +123,7 @@ impl OpenBody {
 
 impl Bodies {
     pub fn new(account: Account) -> Self {
-        Self { account, reader: None, open: None, small: Vec::new() }
+        Self { account, reader: None, open: None, small: Vec::new(), opened: None, failed_fetches: 0 }
     }
 
     /// The store as it was when this was first asked for since [`Self::release`].
@@ -198,10 +232,32 @@ impl Bodies {
         }
     }
 
+    /// Where a body could not be read, has another machine's copy fetched: whoever was reading reads again, from where he was. Gives the
+    /// error back if that is no help.
+    pub async fn mend(&mut self, blob: BlobId, error: Unreadable) -> Result<(), Unreadable> {
+        if !error.is_lacking() || !self.account.can_fetch() {
+            return Err(error);
+        }
+        if self.failed_fetches >= FAILED_FETCHES_MAX {
+            return Err(ServiceError::Unfetched("others could not be fetched just now".into()).into());
+        }
+        let opened = self.opened.take().filter(|(opened, _)| *opened == blob && error.is_damage());
+        self.open = None;
+        self.release();
+        let fetched = self.account.fetch(blob, opened.map(|(_, location)| location)).await;
+        fetched.map_err(|error| {
+            self.failed_fetches += 1;
+            error.into()
+        })
+    }
+
     fn open(&mut self, blob: BlobId) -> Result<&OpenBody, Unreadable> {
         if self.open.as_ref().is_none_or(|open| open.blob != blob) {
             self.open = None;
-            let open = OpenBody { blob, file: self.reader()?.body(blob)? };
+            self.opened = None;
+            let location = self.reader()?.location(blob)?;
+            self.opened = Some((blob, location));
+            let open = OpenBody { blob, file: self.reader()?.body_at(location)? };
             if open.is_small() {
                 self.small.resize(open.file.len() as usize, 0);
                 open.file.read_at(0, &mut self.small).map_err(ServiceError::from)?;

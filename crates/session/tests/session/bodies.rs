@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::server::Server;
 
 /// Turns one bit of the last place in the store's files where `text` is. Gives whether there was one.
-fn damage(folder: &Path, text: &str) -> bool {
+pub fn damage(folder: &Path, text: &str) -> bool {
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         for path in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
@@ -33,7 +33,7 @@ fn damage_file(path: &PathBuf, text: &[u8]) -> bool {
 }
 
 /// Text in lines, `bytes` of it or a little more, different everywhere.
-fn text(bytes: usize) -> String {
+pub fn text(bytes: usize) -> String {
     let mut text = String::with_capacity(bytes + 40);
     let mut line = 0u32;
     while text.len() < bytes {

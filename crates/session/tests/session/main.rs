@@ -5,6 +5,7 @@
 mod append;
 mod bodies;
 mod client;
+mod elsewhere;
 mod idle;
 mod limits;
 mod login;

@@ -1,8 +1,9 @@
 //! The items of a FETCH response that need the message's body: which octets they mean, and how those go out.
 //!
 //! Whatever its size, a body passes through in chunks. Its first octets are read before they are announced, so that a body that cannot be
-//! read fails by itself; one that fails later ends the connection, since the announced octets cannot be taken back. So does a large body
-//! that fails its checksum: what the client has of it is never taken for the message.
+//! read fails by itself. One that fails later is fetched from another machine, if there is one, and sent on from the octet where it failed,
+//! provided that what has gone out is the same there; else the connection ends, since the announced octets cannot be taken back. So it is
+//! with a large body that fails its checksum: what the client has of it is never taken for the message.
 
 use std::io;
 use std::ops::Range;
@@ -46,6 +47,8 @@ impl From<Unreadable> for SendError {
 pub(super) struct Scratch {
     stored: Vec<u8>,
     made: Vec<u8>,
+    /// What went by before, read again.
+    again: Vec<u8>,
 }
 
 /// The octets that an item means.
@@ -106,27 +109,13 @@ pub(super) async fn send(
     item: &FetchItem,
 ) -> Result<(), SendError> {
     let mut sender = Sender { session, bodies, scratch, response, blob: message.blob, item };
-    if let FetchItem::BinarySize { part } = item {
-        let octets = match resolve_binary(indexed.summary.entries(), part) {
-            // The grammar knows no NIL here.
-            None => 0,
-            Some((_, Encoding::Unknown)) => return Err(SendError::UnknownEncoding),
-            Some((range, encoding @ (Encoding::Base64 | Encoding::QuotedPrintable))) => {
-                sender.measure(range, &Filter::Decode(encoding), &(0..0)).await?.octets
-            }
-            Some((range, _)) => range.end - range.start,
-        };
-        sender.write(|write| write.binary_size(part, octets));
-        return Ok(());
-    }
-    match content(indexed, item)? {
-        Content::Nil => {
-            sender.write(|write| write_nil(write, item));
-            Ok(())
+    match sender.send(indexed).await {
+        // Nothing of the item has been announced.
+        Err(SendError::Unreadable(error)) => {
+            sender.bodies.mend(message.blob, error).await?;
+            sender.send(indexed).await
         }
-        Content::Stored(range) => sender.send_stored(range).await,
-        Content::Made(range, filter) if range.end - range.start <= HELD_BYTES => sender.send_held(range, &filter),
-        Content::Made(range, filter) => sender.send_made(range, &filter).await,
+        sent => sent,
     }
 }
 
@@ -206,16 +195,32 @@ struct Measure {
     has_nul: bool,
 }
 
-/// The checksum of a body as it goes by.
-struct Proof {
-    wanted: u32,
+/// The stored octets of an item as they go by.
+struct Passing {
+    from: u64,
+    at: u64,
+    /// The checksum of those before `at`.
     crc: u32,
+    /// What it must be in the end, where the whole body goes by.
+    wanted: Option<u32>,
+    /// The rest is another machine's copy.
+    is_mended: bool,
 }
 
-impl Proof {
-    fn add(&mut self, octets: &[u8], is_last: bool) -> Result<(), Unreadable> {
-        self.crc = crc32c::crc32c_append(self.crc, octets);
-        if is_last && self.crc != self.wanted { Err(Unreadable::Damaged) } else { Ok(()) }
+impl Passing {
+    fn new(from: u64, wanted: Option<u32>) -> Self {
+        Self { from, at: from, crc: 0, wanted, is_mended: false }
+    }
+
+    /// Takes the next octets, unless they are the last and the whole fails its checksum.
+    fn take(&mut self, octets: &[u8], end: u64) -> Result<(), Unreadable> {
+        let crc = crc32c::crc32c_append(self.crc, octets);
+        let at = self.at + octets.len() as u64;
+        if at == end && self.wanted.is_some_and(|wanted| wanted != crc) {
+            return Err(Unreadable::Damaged);
+        }
+        (self.at, self.crc) = (at, crc);
+        Ok(())
     }
 }
 
@@ -230,6 +235,32 @@ struct Sender<'s> {
 }
 
 impl Sender<'_> {
+    async fn send(&mut self, indexed: Indexed<'_>) -> Result<(), SendError> {
+        let item = self.item;
+        if let FetchItem::BinarySize { part } = item {
+            let octets = match resolve_binary(indexed.summary.entries(), part) {
+                // The grammar knows no NIL here.
+                None => 0,
+                Some((_, Encoding::Unknown)) => return Err(SendError::UnknownEncoding),
+                Some((range, encoding @ (Encoding::Base64 | Encoding::QuotedPrintable))) => {
+                    self.measure(range, &Filter::Decode(encoding), &(0..0)).await?.octets
+                }
+                Some((range, _)) => range.end - range.start,
+            };
+            self.write(|write| write.binary_size(part, octets));
+            return Ok(());
+        }
+        match content(indexed, item)? {
+            Content::Nil => {
+                self.write(|write| write_nil(write, item));
+                Ok(())
+            }
+            Content::Stored(range) => self.send_stored(range).await,
+            Content::Made(range, filter) if range.end - range.start <= HELD_BYTES => self.send_held(range, &filter),
+            Content::Made(range, filter) => self.send_made(range, &filter).await,
+        }
+    }
+
     fn write(&mut self, item: impl FnOnce(&mut FetchWriter<'_>)) {
         self.response.write(self.session, item);
     }
@@ -243,38 +274,32 @@ impl Sender<'_> {
     async fn send_stored(&mut self, range: Range<u64>) -> Result<(), SendError> {
         let window = self.window(range.end - range.start);
         let range = range.start + window.start..range.start + window.end;
-        let mut proof = None;
+        let mut wanted = None;
         if range.start < range.end {
             let (len, crc) = self.bodies.checksum(self.blob)?;
-            proof = (range == (0..len)).then_some(Proof { wanted: crc, crc: 0 });
+            wanted = (range == (0..len)).then_some(crc);
         }
         let mark = self.session.conn.output().len();
         let item = self.item;
         self.write(|write| announce(write, item, range.end - range.start, LiteralForm::Literal));
-        let mut at = range.start;
-        while at < range.end {
-            let count = chunk(at, range.end);
+        let mut passing = Passing::new(range.start, wanted);
+        while passing.at < range.end {
             let output = self.session.conn.output();
             let start = output.len();
-            let read = self.bodies.append(self.blob, at, count, output);
-            let is_last = at + count as u64 == range.end;
-            let proved = read.and_then(|()| match &mut proof {
-                Some(proof) => proof.add(output.get(start..).unwrap_or_default(), is_last),
-                None => Ok(()),
-            });
-            match proved {
+            let read = self.bodies.append(self.blob, passing.at, chunk(passing.at, range.end), output);
+            let taken = read.and_then(|()| passing.take(output.get(start..).unwrap_or_default(), range.end));
+            match taken {
                 Ok(()) => {}
-                Err(error) if at == range.start => {
+                Err(error) if passing.at == range.start => {
                     self.response.undo(self.session, mark);
                     return Err(error.into());
                 }
                 Err(error) => {
                     self.session.conn.output().truncate(start);
-                    return Err(cut(&error));
+                    self.go_on_elsewhere(error, &mut passing).await?;
                 }
             }
-            at += count as u64;
-            if !is_last {
+            if passing.at < range.end {
                 self.bodies.release();
                 self.session.end_slice().await?;
             }
@@ -282,9 +307,32 @@ impl Sender<'_> {
         Ok(())
     }
 
+    /// After octets that could not be read, in the middle of those that were announced: has the body fetched, so that they can be read. The
+    /// session ends if what went by before was other octets than the new copy has.
+    async fn go_on_elsewhere(&mut self, error: Unreadable, passing: &mut Passing) -> Result<(), SendError> {
+        if std::mem::replace(&mut passing.is_mended, true) {
+            return Err(cut(&error));
+        }
+        self.bodies.mend(self.blob, error).await.map_err(|error| cut(&error))?;
+        let mut again = Passing::new(passing.from, None);
+        let stored = &mut self.scratch.again;
+        while again.at < passing.at {
+            stored.clear();
+            let read = self.bodies.append(self.blob, again.at, chunk(again.at, passing.at), stored);
+            read.and_then(|()| again.take(stored, passing.at)).map_err(|error| cut(&error))?;
+        }
+        if again.crc != passing.crc {
+            return Err(cut(&Unreadable::Damaged));
+        }
+        if passing.wanted.is_some() {
+            passing.wanted = Some(self.bodies.checksum(self.blob).map_err(|error| cut(&error))?.1);
+        }
+        Ok(())
+    }
+
     /// Sends what a filter makes of octets that are few enough to be held.
     fn send_held(&mut self, range: Range<u64>, filter: &Filter<'_>) -> Result<(), SendError> {
-        let Scratch { stored, made } = &mut *self.scratch;
+        let Scratch { stored, made, .. } = &mut *self.scratch;
         stored.clear();
         made.clear();
         self.bodies.append(self.blob, range.start, (range.end - range.start) as usize, stored)?;
@@ -311,15 +359,17 @@ impl Sender<'_> {
         let form = form(item, measure.has_nul);
         self.write(|write| announce(write, item, window.end - window.start, form));
         let mut running = filter.start();
-        let (mut at, mut made_before) = (range.start, 0);
-        while at < range.end && made_before < window.end {
-            let count = chunk(at, range.end);
-            let Scratch { stored, made } = &mut *self.scratch;
+        let (mut passing, mut made_before) = (Passing::new(range.start, None), 0);
+        while passing.at < range.end && made_before < window.end {
+            let Scratch { stored, made, .. } = &mut *self.scratch;
             stored.clear();
             made.clear();
-            self.bodies.append(self.blob, at, count, stored).map_err(|error| cut(&error))?;
+            let read = self.bodies.append(self.blob, passing.at, chunk(passing.at, range.end), stored);
+            if let Err(error) = read.and_then(|()| passing.take(stored, range.end)) {
+                self.go_on_elsewhere(error, &mut passing).await?;
+                continue;
+            }
             running.push(stored, made);
-            at += count as u64;
             self.session.conn.output().extend_from_slice(part_of(made, made_before, &window));
             made_before += made.len() as u64;
             self.bodies.release();
@@ -344,7 +394,7 @@ impl Sender<'_> {
         let mut at = range.start;
         while at < range.end {
             let count = chunk(at, range.end);
-            let Scratch { stored, made } = &mut *self.scratch;
+            let Scratch { stored, made, .. } = &mut *self.scratch;
             stored.clear();
             made.clear();
             self.bodies.append(self.blob, at, count, stored)?;

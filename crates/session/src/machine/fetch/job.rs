@@ -25,6 +25,8 @@ const SLICE_BATCHES: u32 = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Failure {
     Unreadable,
+    /// It is on other machines, none of which can be asked now.
+    Unavailable,
     /// RFC 3516, 4.3.
     UnknownEncoding,
 }
@@ -33,6 +35,7 @@ impl Failure {
     pub fn code(self) -> Code<'static> {
         match self {
             Self::Unreadable => Code::ServerBug,
+            Self::Unavailable => Code::Unavailable,
             Self::UnknownEncoding => Code::UnknownCte,
         }
     }
@@ -40,6 +43,7 @@ impl Failure {
     pub fn text(self) -> &'static str {
         match self {
             Self::Unreadable => "Something could not be read; the server's log tells more",
+            Self::Unavailable => "Some messages cannot be fetched from another node now",
             Self::UnknownEncoding => "A part's transfer encoding is not known",
         }
     }
@@ -249,7 +253,9 @@ impl<'a> Job<'a> {
 
     /// Notes that something of a message cannot be told. The log has the first of a command: a damaged pack may hold thousands.
     fn unreadable(&mut self, message: &Message, error: &Unreadable) {
-        if self.failure.replace(Failure::Unreadable) != Some(Failure::Unreadable) {
+        let failure = if error.is_unavailable() { Failure::Unavailable } else { Failure::Unreadable };
+        if self.failure != Some(failure) && self.failure != Some(Failure::Unreadable) {
+            self.failure = Some(failure);
             let error = error as &dyn std::error::Error;
             tracing::error!(error, uid = message.uid.get(), "a message cannot be read");
         }

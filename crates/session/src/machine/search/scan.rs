@@ -79,6 +79,10 @@ pub(crate) async fn find(session: &mut Session, plan: &Arc<Plan>, wanted: Wanted
                 Ok(false) => {}
                 Ok(true) => found.numbers.insert(seq_num.get(), seq_num.get()),
                 Err(LookError::End(end)) => return Err(end.into()),
+                // It could be among those asked for: a client must not take what was found for all.
+                Err(LookError::Unreadable(Unreadable::Service(error @ ServiceError::Unfetched(_)))) => {
+                    return Err(error.into());
+                }
                 Err(LookError::Unreadable(error)) => {
                     if found.unreadable == 0 {
                         let error = &error as &dyn std::error::Error;
@@ -217,8 +221,18 @@ impl Scan {
         Ok(())
     }
 
-    /// Judges a message for which neither the view nor the index has decided.
+    /// Judges a message for which neither the view nor the index has decided. A body that is not here, or damaged, is fetched.
     async fn open(&mut self, session: &mut Session, seq_num: SeqNum, message: &Message) -> Result<bool, LookError> {
+        match self.look(session, seq_num, message).await {
+            Err(LookError::Unreadable(error)) => {
+                self.bodies.mend(message.blob, error).await?;
+                self.look(session, seq_num, message).await
+            }
+            looked => looked,
+        }
+    }
+
+    async fn look(&mut self, session: &mut Session, seq_num: SeqNum, message: &Message) -> Result<bool, LookError> {
         let mut opened = std::mem::take(&mut self.opened);
         let octets = opened.read(&mut self.bodies, &self.plan, message)?;
         let recent = session.selected().view.is_recent(message.uid);
