@@ -1,11 +1,11 @@
 //! What one revision of etcd did to a shard.
 
-use etcd_client::{Event, EventType};
 use paquebot_log::LogError;
 use paquebot_model::{Record, RecordError, RecordId};
 use paquebot_types::ShardId;
 
 use crate::keys::{Base, Keys, ShardKey};
+use crate::kv::Event;
 
 /// One transaction's effect on a shard.
 #[derive(Debug, Default)]
@@ -21,24 +21,24 @@ pub struct Change {
 pub fn changes(keys: &Keys, shard: ShardId, events: &[Event]) -> Result<Vec<Change>, LogError> {
     let mut changes: Vec<Change> = Vec::new();
     for event in events {
-        let Some(kv) = event.kv() else { continue };
-        let revision = kv.mod_revision();
+        let (Event::Put(pair) | Event::Delete(pair)) = event;
+        let revision = pair.changed;
         if changes.last().is_none_or(|last| last.revision != revision) {
             changes.push(Change { revision, ..Change::default() });
         }
         let Some(change) = changes.last_mut() else { continue };
-        match (keys.parse(shard, kv.key()), event.event_type()) {
-            (ShardKey::Record(id), EventType::Put) => {
-                let strange = || LogError::Damaged(format!("{}: it was not made by Paquebot", kv_name(kv.key())));
-                if kv.version() != 1 || change.record.is_some() {
-                    return Err(strange());
+        match (keys.parse(shard, &pair.key), event) {
+            (ShardKey::Record(id), Event::Put(_)) => {
+                if pair.version != 1 || change.record.is_some() {
+                    let strange = format!("{}: it was not made by Paquebot", shown(&pair.key));
+                    return Err(LogError::Damaged(strange));
                 }
-                change.record = Some(decode(id, kv.value())?);
+                change.record = Some(decode(id, &pair.value)?);
             }
-            (ShardKey::Record(id), EventType::Delete) => change.removed.push(id),
-            (ShardKey::Base, EventType::Put) => change.base = Some(base(kv.value())?),
-            (ShardKey::Base, EventType::Delete) => {
-                return Err(LogError::Lost(format!("{} was removed", kv_name(kv.key()))));
+            (ShardKey::Record(id), Event::Delete(_)) => change.removed.push(id),
+            (ShardKey::Base, Event::Put(_)) => change.base = Some(base(&pair.value)?),
+            (ShardKey::Base, Event::Delete(_)) => {
+                return Err(LogError::Lost(format!("{} was removed", shown(&pair.key))));
             }
             (ShardKey::Other, _) => {}
         }
@@ -59,9 +59,9 @@ pub fn decode(id: RecordId, value: &[u8]) -> Result<Record, LogError> {
 }
 
 pub fn base(value: &[u8]) -> Result<Base, LogError> {
-    Base::decode(value).ok_or_else(|| LogError::Damaged(format!("the base is {:?}", kv_name(value))))
+    Base::decode(value).ok_or_else(|| LogError::Damaged(format!("the base is {:?}", shown(value))))
 }
 
-fn kv_name(bytes: &[u8]) -> String {
+fn shown(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

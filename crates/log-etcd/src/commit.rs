@@ -4,7 +4,6 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use etcd_client::{Compare, CompareOp, GetOptions, Txn, TxnOp, TxnOpResponse, TxnResponse};
 use paquebot_log::AppendError;
 use paquebot_types::ShardId;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -13,8 +12,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::failure::Failure;
 use crate::keys::identity_value;
+use crate::kv::{Answer, Condition, Op, Txn};
 use crate::link::Link;
-use crate::read::{revision, send};
 
 /// A record has at most this many bytes: etcd takes 1.5 MiB a request unless it is told otherwise.
 pub const RECORD_BYTES_MAX: usize = 1 << 20;
@@ -102,14 +101,14 @@ async fn commit(link: &Link, mut group: Vec<Request>) {
     let mut in_balance = false;
     loop {
         let txn = transaction(link, &group);
-        let failure = match link.attempt(|client| send(client, txn)).await {
-            Ok(response) if response.succeeded() => {
-                let revision = revision(&response);
+        let failure = match link.attempt(|kv, member| kv.txn(member, txn)).await {
+            Ok(answer) if answer.happened => {
+                let revision = answer.revision;
                 group.into_iter().for_each(|request| drop(request.reply.send(Ok(revision))));
                 return;
             }
             // Some are there already: from an attempt whose answer was lost.
-            Ok(response) => match there_already(link, &response, group.len()) {
+            Ok(answer) => match there_already(link, &answer, group.len()) {
                 Ok(made) => {
                     let found = made.iter().any(Option::is_some);
                     group = answer_made(group, made);
@@ -143,29 +142,24 @@ async fn commit(link: &Link, mut group: Vec<Request>) {
 /// Makes all of the records if none is there and the keys are this cluster's; else tells which are there.
 fn transaction(link: &Link, group: &[Request]) -> Txn {
     let cluster = link.keys.cluster();
-    let mut compares = vec![Compare::value(cluster.as_str(), CompareOp::Equal, identity_value(link.options.cluster))];
-    let mut puts = Vec::new();
-    let mut gets = vec![TxnOp::get(cluster, None)];
+    let mut txn = Txn::default();
+    txn.when.push(Condition::Holds(cluster.clone(), identity_value(link.options.cluster).into()));
+    txn.otherwise.push(Op::Get(cluster));
     for request in group {
-        compares.push(Compare::create_revision(request.key.as_str(), CompareOp::Equal, 0));
-        puts.push(TxnOp::put(request.key.as_str(), request.value.as_slice(), None));
-        gets.push(TxnOp::get(request.key.as_str(), Some(GetOptions::new().with_keys_only())));
+        txn.when.push(Condition::Absent(request.key.clone()));
+        txn.then.push(Op::Put(request.key.clone(), request.value.clone()));
+        txn.otherwise.push(Op::Name(request.key.clone()));
     }
-    Txn::new().when(compares).and_then(puts).or_else(gets)
+    txn
 }
 
 /// The revisions at which the records were made that are there; an error when the keys are not this cluster's.
-fn there_already(link: &Link, response: &TxnResponse, count: usize) -> Result<Vec<Option<i64>>, String> {
-    let answers = response.op_responses();
-    let mut found = answers.iter().map(|answer| match answer {
-        TxnOpResponse::Get(answer) => answer.kvs().first(),
-        _ => None,
-    });
-    let identity = found.next().flatten().map(etcd_client::KeyValue::value);
-    if identity != Some(identity_value(link.options.cluster).as_bytes()) {
+fn there_already(link: &Link, answer: &Answer, count: usize) -> Result<Vec<Option<i64>>, String> {
+    let ours = identity_value(link.options.cluster);
+    if answer.pair(0).is_none_or(|pair| pair.value != ours.as_bytes()) {
         return Err("its keys are not this cluster's any more: was etcd made anew, or an old backup restored?".into());
     }
-    let made: Vec<_> = found.map(|kv| kv.map(etcd_client::KeyValue::create_revision)).collect();
+    let made: Vec<_> = answer.found.iter().skip(1).map(|found| Some(found.pairs.first()?.made)).collect();
     if made.len() == count { Ok(made) } else { Err("it answered something else than it was asked".into()) }
 }
 

@@ -1,11 +1,9 @@
 //! Looks after etcd: its versions and sizes, and the history that it keeps.
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use etcd_client::{AlarmAction, AlarmType};
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::failure::Failure;
 use crate::link::Link;
@@ -51,23 +49,18 @@ pub struct MemberState {
 pub async fn look(link: &Link) -> Health {
     let mut members = Vec::new();
     for (number, endpoint) in link.endpoints().enumerate() {
-        let status = link.ask(number, |mut client| async move { client.status().await }).await;
+        let status = link.ask(number, |kv| kv.status(number)).await;
         let state = status.map_err(|failure| failure.to_string()).map(|status| MemberState {
-            version: status.version().into(),
-            is_leader: status.header().is_some_and(|header| header.member_id() == status.leader()),
-            file_bytes: bytes(status.db_size()),
-            used_bytes: bytes(status.raft_used_db_size()),
-            quota_bytes: match bytes(status.db_size_quota()) {
-                0 => link.options.quota_bytes,
-                told => told,
-            },
-            revision: status.header().map_or(0, |header| header.revision()),
+            version: status.version,
+            is_leader: status.is_leader,
+            file_bytes: status.file_bytes,
+            used_bytes: status.used_bytes,
+            quota_bytes: status.quota_bytes.unwrap_or(link.options.quota_bytes),
+            revision: status.revision,
         });
         members.push(Member { endpoint: endpoint.into(), state });
     }
-    let alarms =
-        link.attempt(|mut client| async move { client.alarm(AlarmAction::Get, AlarmType::None, None).await }).await;
-    let full = alarms.is_ok_and(|alarms| alarms.alarms().iter().any(|alarm| alarm.alarm() == AlarmType::Nospace));
+    let full = link.attempt(|kv, member| kv.is_full(member)).await.unwrap_or(false);
     let refusal = members.iter().find_map(|member| refusal(member, full));
     let warning = members.iter().find_map(|member| share(member, LOW_PERCENT));
     Health { members, refusal, warning }
@@ -129,14 +122,10 @@ pub async fn run(link: Arc<Link>, health: watch::Sender<Health>) {
 
 /// Forgets history before `revision`. Keys stay as they are, ours and others'; every node does this, and the first is enough.
 async fn compact(link: &Link, revision: i64) {
-    match link.attempt(|mut client| async move { client.compact(revision, None).await }).await {
-        Ok(_) | Err(Failure::Compacted(_)) => {}
+    match link.attempt(|kv, member| kv.compact(member, revision)).await {
+        Ok(()) | Err(Failure::Compacted(_)) => {}
         Err(failure) => tracing::warn!(%failure, "etcd's history cannot be compacted"),
     }
-}
-
-fn bytes(told: i64) -> u64 {
-    u64::try_from(told).unwrap_or(0)
 }
 
 #[cfg(test)]

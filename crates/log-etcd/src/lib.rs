@@ -26,12 +26,14 @@
 
 mod bodies;
 mod change;
+mod client;
 mod commit;
 mod error;
 mod failure;
 mod health;
 mod kept;
 mod keys;
+mod kv;
 mod link;
 mod numbers;
 mod open;
@@ -56,15 +58,16 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+pub use client::connect;
 pub use commit::RECORD_BYTES_MAX;
 pub use error::OpenError;
 pub use failure::Failure;
 pub use health::{Health, Member, MemberState};
 pub use keys::ClusterId;
-pub use link::connect;
 pub use options::{Login, Options, Tls};
 
 use bodies::BodyWriter;
+use client::Members;
 use kept::{Found, Kept};
 use link::Link;
 use shard::{Follow, Shard};
@@ -116,7 +119,8 @@ impl EtcdLog {
     ///
     /// The shards in `bases` go on where a store that was made without etcd has ended: the next record of each is the one after its sequence.
     pub async fn make_cluster(options: Options, bases: &[(ShardId, Sequence)]) -> Result<(), OpenError> {
-        let link = Link::new(options);
+        let kv = Arc::new(Members::new(&options));
+        let link = Link::new(options, kv);
         open::reach(&link).await?;
         open::make(&link, bases).await
     }
@@ -128,7 +132,8 @@ impl EtcdLog {
         tail: Tail,
         keepers: Arc<dyn Keepers>,
     ) -> Result<Self, OpenError> {
-        let link = Arc::new(Link::new(options));
+        let kv = Arc::new(Members::new(&options));
+        let link = Arc::new(Link::new(options, kv));
         let (health_sender, health) = watch::channel(open::reach(&link).await?);
         open::verify(&link).await?;
         let (commits, requests) = commit::queue();

@@ -1,13 +1,12 @@
 //! Whose keys are these? Asked before anything else is done.
 
-use etcd_client::{Compare, CompareOp, Txn, TxnOp};
 use paquebot_types::{Sequence, ShardId};
 
 use crate::error::OpenError;
 use crate::health::{self, Health};
 use crate::keys::{Base, Identity, identity_value, parse_identity, unfinished_value};
-use crate::link::{Link, get};
-use crate::read::send;
+use crate::kv::{Condition, Op, Txn};
+use crate::link::Link;
 use crate::version;
 
 /// Operations in a transaction, at most, as etcd is set unless it is told otherwise.
@@ -15,7 +14,7 @@ const OPERATIONS: usize = 128;
 
 /// Makes sure that there is an etcd that can be used.
 pub async fn reach(link: &Link) -> Result<Health, OpenError> {
-    if link.options.endpoints.is_empty() {
+    if link.endpoints().next().is_none() {
         return Err(OpenError::NoEndpoints);
     }
     let health = health::look(link).await;
@@ -55,9 +54,9 @@ pub async fn verify(link: &Link) -> Result<(), OpenError> {
 }
 
 async fn identity(link: &Link) -> Result<Option<Identity>, OpenError> {
-    let key = link.keys.cluster();
-    let answer = link.persist(link.options.deadline, |client| get(client, key.clone())).await?;
-    Ok(answer.kvs().first().map(|kv| parse_identity(kv.value())))
+    let look = Txn::reading(vec![Op::Get(link.keys.cluster())]);
+    let answer = link.persist(link.options.deadline, &look).await?;
+    Ok(answer.pair(0).map(|pair| parse_identity(&pair.value)))
 }
 
 /// Takes the prefix for this cluster, unless it has keys already, and puts the bases. Done twice it is done once, and where it was interrupted it
@@ -68,33 +67,30 @@ pub async fn make(link: &Link, bases: &[(ShardId, Sequence)]) -> Result<(), Open
         Err(OpenError::Unfinished { .. }) => {}
         finished => return finished,
     }
-    let bases: Vec<TxnOp> = bases
+    let bases: Vec<Op> = bases
         .iter()
         .filter(|(_, sequence)| *sequence > Sequence::ZERO)
         .map(|(shard, Sequence(count))| {
-            TxnOp::put(link.keys.base(*shard), Base { count: *count, revision: 0 }.encode(), None)
+            Op::Put(link.keys.base(*shard), Base { count: *count, revision: 0 }.encode().into())
         })
         .collect();
     let key = link.keys.cluster();
-    let finish = TxnOp::put(key.as_str(), identity_value(link.options.cluster), None);
-    let last = vec![finish];
-    for puts in bases.chunks(OPERATIONS).map(<[TxnOp]>::to_vec).chain([last]) {
-        let unfinished = Compare::value(key.as_str(), CompareOp::Equal, unfinished_value(link.options.cluster));
-        let txn = Txn::new().when([unfinished]).and_then(puts);
+    let finish = Op::Put(key.clone(), identity_value(link.options.cluster).into());
+    for puts in bases.chunks(OPERATIONS).chain([&[finish][..]]) {
+        let unfinished = Condition::Holds(key.clone(), unfinished_value(link.options.cluster).into());
+        let txn = Txn { when: vec![unfinished], then: puts.to_vec(), otherwise: Vec::new() };
         // One that changes nothing meets a cluster that is finished: by an attempt whose answer was lost, or by another process.
-        link.persist(link.options.deadline, |client| send(client, txn.clone())).await?;
+        link.persist(link.options.deadline, &txn).await?;
     }
     verify(link).await
 }
 
 async fn take(link: &Link) -> Result<(), OpenError> {
-    let key = link.keys.cluster();
-    // No key at all: the range has no key that was ever made.
-    let free = Compare::create_revision(link.keys.all(), CompareOp::Equal, 0).with_prefix();
-    let put = TxnOp::put(key.as_str(), unfinished_value(link.options.cluster), None);
-    let txn = Txn::new().when([free]).and_then([put]);
-    let response = link.persist(link.options.deadline, |client| send(client, txn.clone())).await?;
-    match response.succeeded() || identity(link).await?.is_some() {
+    let free = Condition::NoneUnder(link.keys.all());
+    let put = Op::Put(link.keys.cluster(), unfinished_value(link.options.cluster).into());
+    let txn = Txn { when: vec![free], then: vec![put], otherwise: Vec::new() };
+    let answer = link.persist(link.options.deadline, &txn).await?;
+    match answer.happened || identity(link).await?.is_some() {
         true => Ok(()),
         false => Err(OpenError::NotOurs { prefix: link.options.prefix.clone() }),
     }

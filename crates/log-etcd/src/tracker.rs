@@ -3,23 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use etcd_client::{WatchOptions, WatchResponse, WatchStream};
 use paquebot_log::{Entry, Fed, Feed, LogError};
 use paquebot_model::Record;
 use paquebot_types::{Sequence, ShardId};
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::change::{Change, changes};
 use crate::failure::Failure;
 use crate::kept::{Found, Kept};
+use crate::kv::{Event, Watch, WatchEnded};
 use crate::link::Link;
 use crate::numbers::{Discord, Retained};
-use crate::read::{self, ANSWER_BYTES_MAX, PAGE};
+use crate::read::{self, PAGE};
 use crate::shard::{Follow, Seen, Shard};
 
-/// A watch that is silent for this long is asked whether it is there, and has as long to answer twice over.
-const SILENCE: Duration = Duration::from_secs(1);
 /// Between attempts.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -116,43 +114,29 @@ impl Tracker {
 
     /// Watches from after `upto`, which it moves forward.
     async fn watch(&mut self, upto: &mut i64) -> Result<(), Ended> {
-        let (client, member) = self.link.watching().await.map_err(Ended::Broken)?;
-        let watched = async {
-            let options = WatchOptions::new().with_prefix().with_start_revision(*upto + 1);
-            let mut watch_client = client.watch_client().max_decoding_message_size(ANSWER_BYTES_MAX);
-            let watching = watch_client.watch(self.link.keys.shard(self.shard.id), Some(options));
-            let late = || Failure::Unknown("no watch within the time for an answer".into());
-            let stream = timeout(self.link.options.attempt, watching).await.map_err(|_| Ended::Broken(late()))?;
-            self.receive(stream.map_err(|error| Ended::Broken(error.into()))?, upto).await
-        };
-        match watched.await {
-            Err(Ended::Broken(failure)) => Err(Ended::Broken(self.link.watch_failed(member, failure).await)),
+        let prefix = self.link.keys.shard(self.shard.id);
+        let (watch, member) = self.link.watch(prefix, *upto + 1).await.map_err(Ended::Broken)?;
+        match self.receive(watch, upto).await {
+            Err(Ended::Broken(failure)) => Err(Ended::Broken(self.link.watch_failed(member, failure))),
             ended => ended,
         }
     }
 
-    async fn receive(&mut self, mut stream: WatchStream, upto: &mut i64) -> Result<(), Ended> {
-        let broken = |error: etcd_client::Error| Ended::Broken(error.into());
-        let mut silences = 0;
+    /// Until the watch ends, which it does without a word when this was too slow for it.
+    async fn receive(&mut self, mut watch: Watch, upto: &mut i64) -> Result<(), Ended> {
         loop {
+            // Biased, so that what happens follows from what came.
             tokio::select! {
-                message = timeout(SILENCE, stream.message()) => match message {
-                    Ok(Ok(Some(response))) => {
-                        silences = 0;
-                        self.take(response, upto).await?;
-                    }
-                    Ok(Ok(None)) => return Err(Ended::Broken(Failure::Unknown("the watch ended".into()))),
-                    Ok(Err(error)) => return Err(broken(error)),
-                    Err(_) if silences == 0 => {
-                        silences = 1;
-                        stream.request_progress().await.map_err(broken)?;
-                    }
-                    Err(_) if silences < 3 => silences += 1,
-                    Err(_) => return Err(Ended::Broken(Failure::Unknown("the watch is silent".into()))),
-                },
+                biased;
                 follow = self.follows.recv() => match follow {
                     Some(follow) => self.begin(follow).await,
                     None => return Err(Ended::Closed),
+                },
+                events = watch.recv() => match events {
+                    Some(Ok(events)) => self.take(&events, upto).await?,
+                    Some(Err(WatchEnded::Broken(failure))) => return Err(Ended::Broken(failure)),
+                    Some(Err(WatchEnded::Compacted)) => return Err(Ended::Compacted),
+                    None => return Ok(()),
                 },
                 () = self.shard.lags.notified() => {
                     return Err(Ended::Broken(Failure::Unknown("the watch lags".into())));
@@ -161,14 +145,8 @@ impl Tracker {
         }
     }
 
-    async fn take(&mut self, response: WatchResponse, upto: &mut i64) -> Result<(), Ended> {
-        if response.compact_revision() > 0 {
-            return Err(Ended::Compacted);
-        }
-        if response.canceled() {
-            return Err(Ended::Broken(Failure::Unknown(response.cancel_reason().into())));
-        }
-        let changes = changes(&self.link.keys, self.shard.id, response.events()).map_err(Ended::Failed)?;
+    async fn take(&mut self, events: &[Event], upto: &mut i64) -> Result<(), Ended> {
+        let changes = changes(&self.link.keys, self.shard.id, events).map_err(Ended::Failed)?;
         let mut entries = Vec::new();
         for change in changes {
             let revision = change.revision;

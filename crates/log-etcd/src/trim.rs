@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use etcd_client::{Compare, CompareOp, Txn, TxnOp};
 use paquebot_log::LogError;
 use paquebot_types::Sequence;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::keys::Base;
+use crate::kv::{Condition, Op, Txn};
 use crate::link::Link;
-use crate::read::{revision, send};
 use crate::shard::Shard;
 
 /// Records removed in a transaction, at most: etcd takes 128 operations, and one counts them.
@@ -35,16 +34,16 @@ pub async fn trim(link: &Link, shard: &Shard, upto: Sequence) -> Result<(), LogE
         }
         let key = link.keys.base(shard.id);
         let unchanged = match base == Base::default() {
-            true => Compare::create_revision(key.as_str(), CompareOp::Equal, 0),
-            false => Compare::value(key.as_str(), CompareOp::Equal, base.encode()),
+            true => Condition::Absent(key.clone()),
+            false => Condition::Holds(key.clone(), base.encode().into()),
         };
-        let mut ops: Vec<TxnOp> = ids.iter().map(|id| TxnOp::delete(link.keys.record(shard.id, *id), None)).collect();
-        ops.push(TxnOp::put(key, left.encode(), None));
-        let txn = Txn::new().when([unchanged]).and_then(ops);
-        let answer = link.persist(link.options.deadline, |client| send(client, txn.clone())).await;
-        let response = answer.map_err(|failure| LogError::Unavailable(failure.to_string()))?;
-        match response.succeeded() {
-            true => timeout_at(until, shard.reach(revision(&response))).await.map_err(|_| late())??,
+        let mut ops: Vec<Op> = ids.iter().map(|id| Op::Delete(link.keys.record(shard.id, *id))).collect();
+        ops.push(Op::Put(key, left.encode().into()));
+        let txn = Txn { when: vec![unchanged], then: ops, otherwise: Vec::new() };
+        let answer = link.persist(link.options.deadline, &txn).await;
+        let answer = answer.map_err(|failure| LogError::Unavailable(failure.to_string()))?;
+        match answer.happened {
+            true => timeout_at(until, shard.reach(answer.revision)).await.map_err(|_| late())??,
             // Somebody trimmed, perhaps we by an attempt whose answer was lost: the tracker will tell.
             false => sleep(PAUSE).await,
         }
