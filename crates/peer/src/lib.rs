@@ -5,18 +5,35 @@
 //! crate knows neither etcd nor who hosts what: [`Host`] does.
 
 mod error;
+mod fetch;
 mod host;
+mod identity;
 mod join;
+mod link;
 mod name;
+mod octets;
 mod passed_on;
+mod peers;
 mod preface;
+mod push;
+mod receive;
+mod server;
+mod snapshot;
+mod socket;
+mod tls;
+mod wire;
 
 pub use error::PeerError;
 pub use host::{BodyName, Host, Push, Refusal, Snapshot, SnapshotHeader};
-pub use join::{JoinRefusal, JoinRequest, Welcome};
+pub use identity::{Authority, Fingerprint, FingerprintError, Identity, IdentityError};
+pub use join::{JoinError, JoinRefusal, JoinRequest, Welcome, join};
 pub use name::{NodeName, NodeNameError};
 pub use passed_on::{Offer, PeerStream};
+pub use peers::{Peer, Peers};
 pub use preface::{Preface, PrefaceError};
+pub use server::PeerServer;
+pub use snapshot::SnapshotReader;
+pub use tls::Tls;
 
 /// A question to a node, or its answer, has so many bytes at most.
 pub const ASK_BYTES_MAX: usize = 4 << 20;

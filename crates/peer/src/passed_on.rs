@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsStream;
 
+use crate::host::Refusal;
 use crate::preface::{PREFACE_BYTES_MAX, Preface, PrefaceError};
 
 /// The answer to a preface: taken, or a refusal and why.
@@ -37,7 +38,7 @@ pub struct Offer {
 pub(crate) enum PassError {
     Broken(io::Error),
     Preface(PrefaceError),
-    Refused(String),
+    Refused(Refusal),
 }
 
 impl Offer {
@@ -47,12 +48,16 @@ impl Offer {
         Ok(self.stream)
     }
 
+    pub(crate) fn new(stream: PeerStream) -> Self {
+        Self { stream }
+    }
+
     /// Refuses it; the peer tells `why` to its log, and its client that the account is not available now.
     pub async fn refuse(mut self, why: &str) {
         let mut answer = vec![REFUSED];
-        let why = &why.as_bytes()[..why.len().min(WHY_BYTES_MAX)];
+        let why: Vec<u8> = why.bytes().take(WHY_BYTES_MAX).collect();
         answer.extend_from_slice(&(why.len() as u16).to_be_bytes());
-        answer.extend_from_slice(why);
+        answer.extend_from_slice(&why);
         // A peer that went away needs no answer.
         let _ = timeout(PATIENCE, async {
             self.stream.say(&answer).await?;
@@ -68,17 +73,29 @@ pub(crate) async fn offer(mut stream: PeerStream, preface: &Preface) -> Result<P
     let mut bytes = (preface.len() as u32).to_be_bytes().to_vec();
     bytes.extend_from_slice(&preface);
     stream.say(&bytes).await.map_err(PassError::Broken)?;
+    hear_welcome(&mut stream).await?;
+    Ok(stream)
+}
+
+/// Tells a peer that it is welcome.
+pub(crate) async fn welcome(stream: &mut PeerStream) -> io::Result<()> {
+    stream.say(&[TAKEN]).await
+}
+
+/// Waits for the other end's welcome.
+pub(crate) async fn hear_welcome(stream: &mut PeerStream) -> Result<(), PassError> {
     match stream.read_u8().await.map_err(PassError::Broken)? {
-        TAKEN => Ok(stream),
+        TAKEN => Ok(()),
         REFUSED => {
             let len = stream.read_u16().await.map_err(PassError::Broken)?;
             let mut why = vec![0; usize::from(len).min(WHY_BYTES_MAX)];
             stream.read_exact(&mut why).await.map_err(PassError::Broken)?;
-            Err(PassError::Refused(String::from_utf8_lossy(&why).into_owned()))
+            Err(PassError::Refused(Refusal::NotHere(String::from_utf8_lossy(&why).into_owned())))
         }
-        other => Err(PassError::Refused(format!(
-            "an answer of a kind that this build does not know ({other}): upgrade this node"
-        ))),
+        other => {
+            let why = format!("an answer of a kind that this build does not know ({other}): upgrade this node");
+            Err(PassError::Refused(Refusal::Failed(why)))
+        }
     }
 }
 
