@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use paquebot_mailbox::{ChangeError, Service};
 use paquebot_model::{Blob, Refusal, Rows, check_accounts, key};
-use paquebot_store::{Checker, ReadRows, ReadTxn};
+use paquebot_store::{BlobOf, Checker, ReadRows, ReadTxn};
 use paquebot_types::{AccountId, BlobHash, BlobId, MailboxName, ShardId};
 use tokio::sync::mpsc;
 
@@ -44,7 +44,7 @@ pub async fn execute(
                     .map_err(|error| format!("the check did not end: {error}"))?;
                 let problems = report.problems.iter().map(ToString::to_string).collect();
                 let (packs, records, bodies, bytes) = (report.packs, report.records, report.bodies, report.bytes);
-                Ok(Answer::Checked(Checked { packs, records, bodies, bytes, problems }))
+                Ok(Answer::Checked(Checked { packs, records, bodies, bytes, wanted: report.wanted, problems }))
             })
             .await
         }
@@ -57,7 +57,7 @@ pub async fn execute(
                 };
                 let copied = store.backup(&directory, &mut tell);
                 let copied = copied.map_err(|error| format!("cannot back up to {}: {error}", directory.display()))?;
-                Ok(Answer::BackedUp { packs: copied.packs, bytes: copied.bytes })
+                Ok(Answer::BackedUp { packs: copied.packs, bytes: copied.bytes, wanted: copied.wanted })
             })
             .await
         }
@@ -151,6 +151,10 @@ impl Checker for Proof {
     fn progress(&mut self, done: u64, total: u64) {
         // Whoever does not listen does not hold the check up.
         let _ = self.progress.try_send(Progress { done, total });
+    }
+
+    fn blob_of(&self) -> Option<BlobOf> {
+        Some(Blob::named_by)
     }
 
     fn rows(&mut self, shard: ShardId, rows: &ReadRows) -> Vec<String> {

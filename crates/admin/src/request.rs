@@ -51,12 +51,26 @@ pub enum Request {
 #[serde(tag = "answer", rename_all = "kebab-case")]
 pub enum Answer {
     Done,
-    Users { users: Vec<User> },
-    Imported { fates: Vec<Fate> },
+    Users {
+        users: Vec<User>,
+    },
+    Imported {
+        fates: Vec<Fate>,
+    },
     Checked(Checked),
-    BackedUp { packs: u64, bytes: u64 },
-    Recoverable { mailboxes: Vec<Recoverable> },
-    Undeleted { messages: u64, mailboxes: u64 },
+    /// `wanted` bodies are not in the copy: this node was still to get them from another.
+    BackedUp {
+        packs: u64,
+        bytes: u64,
+        wanted: u64,
+    },
+    Recoverable {
+        mailboxes: Vec<Recoverable>,
+    },
+    Undeleted {
+        messages: u64,
+        mailboxes: u64,
+    },
     Status(Status),
 }
 
@@ -125,6 +139,8 @@ pub struct Checked {
     pub records: u64,
     pub bodies: u64,
     pub bytes: u64,
+    /// Bodies that are still to come from another node.
+    pub wanted: u64,
     pub problems: Vec<String>,
 }
 

@@ -5,6 +5,8 @@ use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use paquebot_types::ShardId;
+
 use crate::Store;
 use crate::fs::{File, Fs};
 use crate::index::{Index, IndexError, ReadTxn};
@@ -21,6 +23,8 @@ pub enum BackupError {
     Io { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Index(#[from] IndexError),
+    #[error("shard {shard} is being taken in from another node, or dropped; back up once it is whole")]
+    NotWhole { shard: ShardId },
     #[error("the log cannot be read")]
     Log(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -30,15 +34,21 @@ pub enum BackupError {
 pub struct Backup {
     pub packs: u64,
     pub bytes: u64,
+    /// Bodies that are not in the copy, since this machine was still to get them from another. [`crate::ReadTxn::wanted`] of the copy names them.
+    pub wanted: u64,
 }
 
 impl Store {
     /// Copies the store as it is now into `target`, which is made if it is not there. What is acknowledged before the call is in the
-    /// copy, which opens as a store. `progress` hears of the bytes of packs that are copied, and of how many there are.
+    /// copy, which opens as a store. Bodies that are wanted from elsewhere are wanted in the copy too, and counted: who wants a copy that is
+    /// whole by itself has them fetched before. `progress` hears of the bytes of packs that are copied, and of how many there are.
     pub fn backup(&self, target: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Backup, BackupError> {
         let inner = self.inner();
         // While the snapshot lives no pack is removed that it names, and none from its mark on.
         let snapshot = self.read()?;
+        if let Some(shard) = snapshot.importing()?.first() {
+            return Err(BackupError::NotWhole { shard: *shard });
+        }
         let end = inner.appender.mark();
         let (_, mark) = snapshot.meta()?;
         let log = log::read(&inner.layout, &inner.identity, mark, Some(end)).map_err(|error| match error {
@@ -63,7 +73,7 @@ impl Store {
             total += len;
             files.push((pack, file, len));
         }
-        let mut backup = Backup { packs: files.len() as u64, bytes: 0 };
+        let mut backup = Backup { packs: files.len() as u64, bytes: 0, wanted: snapshot.wanted_count()? };
         for (pack, file, len) in files {
             let dir = if pack.is_single() { copy.bodies() } else { copy.packs() };
             let path = dir.join(pack.to_string());

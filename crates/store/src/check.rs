@@ -1,5 +1,7 @@
 //! Proving a store: every checksum, every hash, every location and every counter.
 
+mod owners;
+
 use std::collections::BTreeMap;
 use std::io;
 
@@ -12,6 +14,7 @@ use crate::index::{
 };
 use crate::location::{Location, PackId};
 use crate::pack::{ReadError, Walk, Walked};
+use crate::transfer::BlobOf;
 
 /// What a check tells of, and asks the model's part of.
 pub trait Checker {
@@ -23,6 +26,11 @@ pub trait Checker {
     /// A body that a location names, as it was proved. An answer is a problem: the model knows another hash or no such blob.
     fn body(&mut self, shard: ShardId, account: AccountId, blob: BlobId, hash: BlobHash, len: u64) -> Option<String> {
         let _ = (shard, account, blob, hash, len);
+        None
+    }
+
+    /// What the model makes of a row that names a body. Without it nobody looks whether each body that is named is here or wanted.
+    fn blob_of(&self) -> Option<BlobOf> {
         None
     }
 
@@ -45,6 +53,10 @@ pub struct Report {
     pub bodies: u64,
     pub locations: u64,
     pub bytes: u64,
+    /// Bodies that are to come from elsewhere. That is no problem of this store.
+    pub wanted: u64,
+    /// Shards that are being taken in or dropped: only the bytes of their bodies are proved.
+    pub importing: Vec<ShardId>,
     pub problems: Vec<Problem>,
 }
 
@@ -57,6 +69,12 @@ pub enum Problem {
     Missing { pack: PackId },
     #[error("shard {shard}, account {account}, body {blob}: damaged or not at byte {offset} of pack {pack}", offset = .location.offset, pack = .location.pack)]
     Body { shard: ShardId, account: AccountId, blob: BlobId, location: Location },
+    #[error(
+        "shard {shard}, account {account}, body {blob}: a row names it, but it is neither here nor wanted from elsewhere"
+    )]
+    Absent { shard: ShardId, account: AccountId, blob: BlobId },
+    #[error("shard {shard}, account {account}, body {blob}: it is kept or wanted, but no row names it")]
+    Rowless { shard: ShardId, account: AccountId, blob: BlobId },
     #[error("pack {pack}: {counted:?} are alive, but the index says {stored:?}")]
     Live { pack: PackId, counted: PackLive, stored: PackLive },
     #[error("the index is inconsistent: {0}")]
@@ -101,9 +119,14 @@ impl Store {
             }
         }
         check.index()?;
+        check.report.wanted = check.snapshot.wanted_count()?;
+        check.report.importing = check.snapshot.importing()?;
         for (shard, _) in check.snapshot.shards()? {
             let problems = check.checker.rows(shard, &check.snapshot.rows(shard));
             check.report.problems.extend(problems.into_iter().map(|what| Problem::Model { shard, what }));
+            if let Some(blob_of) = check.checker.blob_of() {
+                check.owners_of(shard, blob_of)?;
+            }
         }
         Ok(check.report)
     }

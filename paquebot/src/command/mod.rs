@@ -118,6 +118,9 @@ pub async fn check(config: &Config, options: cli::Output) -> anyhow::Result<Exit
             "{} packs, {} records, {} bodies, {} bytes: {found}",
             checked.packs, checked.records, checked.bodies, checked.bytes
         );
+        if checked.wanted > 0 {
+            println!("{} bodies are still to come from other nodes", checked.wanted);
+        }
     }
     Ok(ExitCode::from(u8::from(!checked.problems.is_empty())))
 }
@@ -126,9 +129,14 @@ pub async fn backup(config: &Config, directory: PathBuf) -> anyhow::Result<()> {
     // The server's working directory is another.
     let directory = std::path::absolute(&directory).with_context(|| format!("cannot find {}", directory.display()))?;
     match ask(config, Request::Backup { directory: directory.clone() }).await? {
-        Answer::BackedUp { packs, bytes } => {
+        Answer::BackedUp { packs, bytes, wanted } => {
             copy_beside(&config.data, &directory)?;
             println!("{packs} packs, {bytes} bytes are in {}", directory.display());
+            if wanted > 0 {
+                println!(
+                    "{wanted} bodies are not in the copy: this node is still getting them from others; back up again once it has"
+                );
+            }
             Ok(())
         }
         other => bail!(unexpected(&other)),

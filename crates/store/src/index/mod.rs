@@ -14,11 +14,11 @@ use std::sync::Arc;
 use redb::{Database, Durability, ReadableDatabase};
 
 pub(crate) use backend::{Backend, IndexFile};
-pub(crate) use key::{OwnerKey, owner, parse_owner, resident};
+pub(crate) use key::{OwnerKey, owner, owners_of, parse_owner, resident};
 pub use read::{ReadRows, ReadTxn};
 pub(crate) use shard::{Enough, ImportMark, Step};
 pub use table::PackLive;
-pub(crate) use table::{LOCATIONS, Mark, Meta, PACKS, RESIDENTS};
+pub(crate) use table::{LOCATIONS, Mark, Meta, PACKS, RESIDENTS, WANTED};
 pub use wanted::Wanted;
 pub use write::{Applied, WriteRows, WriteTxn};
 
