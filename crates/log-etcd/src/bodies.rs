@@ -34,6 +34,24 @@ impl BodyWriter {
         Ok(Self { requests })
     }
 
+    /// As a task, which waits for the disk and everybody with it: for simulations.
+    #[cfg(feature = "simulation")]
+    pub fn start_task(store: Arc<Store>, gate: crate::simulated::Gate, tasks: &mut tokio::task::JoinSet<()>) -> Self {
+        let (requests, mut receiver) = mpsc::channel::<Request>(QUEUE);
+        tasks.spawn(async move {
+            while let Some(first) = receiver.recv().await {
+                let mut group = vec![first];
+                while let Ok(next) = receiver.try_recv() {
+                    group.push(next);
+                }
+                gate("bodies to be written").await;
+                write(&store, group);
+                gate("bodies written").await;
+            }
+        });
+        Self { requests }
+    }
+
     /// When this is done the bodies are on disk, all at the places that it gives, and pinned. A failure leaves nothing that anybody names.
     pub async fn write(&self, bodies: Vec<Body>) -> Result<Kept, AppendError> {
         let stopping = || AppendError::Unavailable("the server is stopping".into());

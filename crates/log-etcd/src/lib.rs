@@ -40,6 +40,8 @@ mod open;
 mod options;
 mod read;
 mod shard;
+#[cfg(feature = "simulation")]
+pub mod simulated;
 mod tracker;
 mod trim;
 mod version;
@@ -69,6 +71,7 @@ pub use options::{Login, Options, Tls};
 use bodies::BodyWriter;
 use client::Members;
 use kept::{Found, Kept};
+use kv::Kv;
 use link::Link;
 use shard::{Follow, Shard};
 use tracker::Tracker;
@@ -133,6 +136,16 @@ impl EtcdLog {
         keepers: Arc<dyn Keepers>,
     ) -> Result<Self, OpenError> {
         let kv = Arc::new(Members::new(&options));
+        Self::begin(options, kv, |_| BodyWriter::start(store), tail, keepers).await
+    }
+
+    async fn begin(
+        options: Options,
+        kv: Arc<dyn Kv>,
+        bodies: impl FnOnce(&mut JoinSet<()>) -> Result<BodyWriter, OpenError>,
+        tail: Tail,
+        keepers: Arc<dyn Keepers>,
+    ) -> Result<Self, OpenError> {
         let link = Arc::new(Link::new(options, kv));
         let (health_sender, health) = watch::channel(open::reach(&link).await?);
         open::verify(&link).await?;
@@ -140,7 +153,7 @@ impl EtcdLog {
         let mut tasks = JoinSet::new();
         tasks.spawn(commit::run(link.clone(), requests));
         tasks.spawn(health::run(link.clone(), health_sender));
-        let bodies = Arc::new(BodyWriter::start(store)?);
+        let bodies = Arc::new(bodies(&mut tasks)?);
         let (shards, found) = (Arc::<Shards>::default(), Arc::new(Found::new(tail)));
         tasks.spawn(expire(shards.clone(), found.clone()));
         Ok(Self {
