@@ -45,6 +45,7 @@ impl Source for Metrics {
             counter("paquebot_imap_cut", "IMAP connections that were cut.", &imap.cut),
             counter("paquebot_lmtp_connections", "LMTP connections.", &lmtp.connections),
             counter("paquebot_lmtp_delivered", "Messages delivered, one for each recipient.", &lmtp.delivered),
+            counter("paquebot_lmtp_repeated", "Deliveries made before, and not again.", &lmtp.repeated),
             counter("paquebot_lmtp_delivered_bytes", "Octets delivered.", &lmtp.delivered_bytes),
             counter("paquebot_lmtp_unknown_users", "Recipients that are no users.", &lmtp.unknown_users),
             counter("paquebot_lmtp_not_delivered", "Messages that could not be stored.", &lmtp.not_delivered),

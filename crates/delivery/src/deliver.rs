@@ -3,7 +3,7 @@
 //! Each recipient's message has fields of its own and so is a body of its own. The first one's was written while it came; the others' are made
 //! from it, one after the other, and proposed in batches: memory is bounded by a batch, and a message to a few people is one flush of the disk.
 //!
-//! (A later issue suppresses what a client delivers twice, because it did not hear of the first time; [`Delivery::next_batch`] is where it asks.)
+//! A client that did not hear of the first time delivers again; the model knows that by the delivery's key ([`crate::once`]), on whichever node.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use paquebot_model::{Op, Outcome};
 use paquebot_types::{Flags, InternalDate, MailboxId, MailboxName, ShardId};
 
 use crate::failure::{Verdict, failed, refused};
+use crate::once::MessageDigest;
 use crate::protocol::reply::Reply;
 use crate::protocol::trace::Trace;
 use crate::recipients::Recipient;
@@ -32,11 +33,21 @@ const COPY_BYTES: usize = 128 << 10;
 pub struct Delivery<'a> {
     shared: &'a Shared,
     trace: &'a Trace,
-    /// The first recipient's message, and how many of its octets are the fields that are his alone.
+    /// The first recipient's message.
     first: Arc<Ready>,
     fields_bytes: u64,
+    digest: Option<MessageDigest>,
     is_first: bool,
     recipients: IntoIter<Recipient>,
+}
+
+/// A message as it was received: the first recipient's.
+pub struct Original {
+    pub ready: Ready,
+    /// How many of its octets are the fields that are his alone.
+    pub fields_bytes: u64,
+    /// What tells it from others, if anything does.
+    pub digest: Option<MessageDigest>,
 }
 
 /// A recipient of a batch, and what is to be appended where.
@@ -48,16 +59,10 @@ struct Place {
 }
 
 impl<'a> Delivery<'a> {
-    /// Begins with the first recipient's message, which has `fields_bytes` of fields before what is everybody's.
-    pub fn new(
-        shared: &'a Shared,
-        trace: &'a Trace,
-        first: Ready,
-        fields_bytes: u64,
-        recipients: Vec<Recipient>,
-    ) -> Self {
-        let (first, recipients) = (Arc::new(first), recipients.into_iter());
-        Self { shared, trace, first, fields_bytes, is_first: true, recipients }
+    pub fn new(shared: &'a Shared, trace: &'a Trace, original: Original, recipients: Vec<Recipient>) -> Self {
+        let Original { ready, fields_bytes, digest } = original;
+        let (first, recipients) = (Arc::new(ready), recipients.into_iter());
+        Self { shared, trace, first, fields_bytes, digest, is_first: true, recipients }
     }
 
     /// Whether all recipients have their answers.
@@ -136,7 +141,11 @@ impl<'a> Delivery<'a> {
         for (_, place) in &places {
             let (message, body) = place.ready.message(Flags::NONE, Vec::new(), date);
             let account = place.recipient.account.id().1;
-            ops.push(Op::Append { account, mailbox: place.mailbox, messages: vec![message] });
+            let mailbox = place.mailbox;
+            ops.push(match &self.digest {
+                Some(digest) => Op::Deliver { account, mailbox, message, once: digest.key(&place.recipient.address) },
+                None => Op::Append { account, mailbox, messages: vec![message] },
+            });
             bodies.push(body);
         }
         match self.shared.service.change_all(shard, ops, bodies).await {
@@ -156,18 +165,23 @@ impl<'a> Delivery<'a> {
     }
 
     fn judge(&self, place: &Place, outcome: Outcome) -> Verdict {
-        let uids = match outcome {
-            Outcome::Appended { uids, .. } => uids,
+        let (uid, repeat) = match outcome {
+            Outcome::Appended { uids, .. } => (uids.ranges().first().map_or(0, |range| range.first.get()), false),
+            Outcome::Delivered { uid, repeat, .. } => (uid.get(), repeat),
             Outcome::Refused(refusal) => return refused(&refusal),
             other => {
                 tracing::error!(?other, "an append came to something that it cannot come to");
                 return Verdict::Unknown;
             }
         };
-        let uid = uids.ranges().first().map_or(0, |range| range.first.get());
         let Place { recipient: Recipient { address: to, account, .. }, name: mailbox, ready, .. } = place;
         let (account, size) = (account.name(), ready.size());
-        tracing::info!(%to, account, %mailbox, uid, size, id = self.trace.id, "delivered");
+        if repeat {
+            tracing::info!(%to, account, uid, size, id = self.trace.id, "had been delivered before");
+            Counters::count(&self.shared.counters.repeated);
+        } else {
+            tracing::info!(%to, account, %mailbox, uid, size, id = self.trace.id, "delivered");
+        }
         Counters::count(&self.shared.counters.delivered);
         self.shared.counters.delivered_bytes.fetch_add(size.into(), Ordering::Relaxed);
         Verdict::Answer(Reply::new(250, "2.0.0", format!("<{to}> {} delivered", self.trace.id)))

@@ -35,6 +35,7 @@ pub fn refused(refusal: &Refusal) -> Verdict {
         // Deleted since the message's end; what comes again finds another mailbox, or that there is no such user.
         Refusal::NoSuchMailbox | Refusal::NoSuchAccount => Reply::MAILBOX_GONE,
         Refusal::NoMoreUids => Reply::MAILBOX_FULL,
+        Refusal::AccountMoving => Reply::ACCOUNT_MOVING,
         _ => Reply::UNAVAILABLE,
     })
 }
@@ -87,6 +88,7 @@ mod tests {
             (Refusal::NoSuchMailbox, Reply::MAILBOX_GONE),
             (Refusal::NoSuchAccount, Reply::MAILBOX_GONE),
             (Refusal::NoMoreUids, Reply::MAILBOX_FULL),
+            (Refusal::AccountMoving, Reply::ACCOUNT_MOVING),
             (Refusal::TooLate, Reply::UNAVAILABLE),
         ];
         for (refusal, reply) in table {

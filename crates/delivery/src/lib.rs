@@ -30,6 +30,7 @@ mod config;
 mod conn;
 mod deliver;
 mod failure;
+mod once;
 pub mod protocol;
 mod receive;
 mod recipients;

@@ -3,6 +3,7 @@
 use paquebot_mailbox::{Incoming, Ready, ServiceError};
 
 use crate::failure::{Verdict, failed};
+use crate::once::{MessageDigest, Once};
 use crate::protocol::reply::Reply;
 use crate::protocol::return_path::ReturnPathFilter;
 
@@ -15,6 +16,7 @@ const INLINE_BYTES: u64 = 256 << 10;
 pub struct Receiving {
     state: Result<Incoming, Verdict>,
     filter: ReturnPathFilter,
+    once: Once,
     /// What has been received and is not written yet.
     pending: Vec<u8>,
     octets: u64,
@@ -23,8 +25,9 @@ pub struct Receiving {
 
 impl Receiving {
     /// Begins with the fields that come before the message. `octets_max` is for what is received.
-    pub fn new(incoming: Incoming, fields: Vec<u8>, octets_max: u64) -> Self {
-        Self { state: Ok(incoming), filter: ReturnPathFilter::default(), pending: fields, octets: 0, octets_max }
+    pub fn new(incoming: Incoming, fields: Vec<u8>, once: Once, octets_max: u64) -> Self {
+        let filter = ReturnPathFilter::default();
+        Self { state: Ok(incoming), filter, once, pending: fields, octets: 0, octets_max }
     }
 
     /// Octets received, those included that were thrown away.
@@ -51,19 +54,21 @@ impl Receiving {
         if self.state.is_err() {
             return;
         }
+        self.once.push(octets);
         self.filter.push(octets, &mut self.pending);
         if self.pending.len() >= PIECE_BYTES {
             self.write_pending().await;
         }
     }
 
-    /// Ends the message. A large one is on disk when this returns.
-    pub async fn finish(mut self) -> Result<Ready, Verdict> {
+    /// Ends the message. A large one is on disk when this returns. With it comes what tells it from others, if anything does.
+    pub async fn finish(mut self) -> Result<(Ready, Option<MessageDigest>), Verdict> {
         if self.state.is_ok() {
             std::mem::take(&mut self.filter).finish(&mut self.pending);
             self.write_pending().await;
         }
-        self.state?.finish().await.map_err(|error| failed(&error))
+        let ready = self.state?.finish().await.map_err(|error| failed(&error))?;
+        Ok((ready, self.once.finish()))
     }
 
     async fn write_pending(&mut self) {

@@ -11,8 +11,9 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::conn::{Conn, End, Expect};
-use crate::deliver::Delivery;
+use crate::deliver::{Delivery, Original};
 use crate::failure::{Verdict, chain};
+use crate::once::Once;
 use crate::protocol::address::Address;
 use crate::protocol::data::DotDecoder;
 use crate::protocol::line::{LineError, take_line};
@@ -262,7 +263,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
         let fields_bytes = fields.len() as u64;
         let size = transaction.size.map(|size| size.saturating_add(fields_bytes));
         let incoming = first.account.incoming(size);
-        let receiving = Receiving::new(incoming, fields, self.shared.config.message_bytes_max);
+        let receiving =
+            Receiving::new(incoming, fields, Once::new(trace.sender.as_ref()), self.shared.config.message_bytes_max);
         Some(Message { trace, fields_bytes, receiving })
     }
 
@@ -271,8 +273,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
         let Message { trace, fields_bytes, receiving } = message;
         let Some(Transaction { recipients, .. }) = self.machine.end_message() else { return Ok(()) };
         let octets = receiving.octets();
-        let ready = match receiving.finish().await {
-            Ok(ready) => ready,
+        let (ready, digest) = match receiving.finish().await {
+            Ok(received) => received,
             Err(Verdict::Unknown) => return Err(End::Unknown),
             Err(Verdict::Answer(reply)) => {
                 tracing::warn!(id = trace.id, octets, recipients = recipients.len(), code = reply.code(), "not taken");
@@ -283,7 +285,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
                 return Ok(());
             }
         };
-        let mut delivery = Delivery::new(self.shared, &trace, ready, fields_bytes, recipients);
+        let mut delivery = Delivery::new(self.shared, &trace, Original { ready, fields_bytes, digest }, recipients);
         while let Some(verdicts) = delivery.next_batch().await {
             for verdict in verdicts {
                 match verdict {

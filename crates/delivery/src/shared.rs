@@ -32,6 +32,8 @@ pub struct Counters {
     /// Messages, each counted once for every recipient that has it.
     pub delivered: AtomicU64,
     pub delivered_bytes: AtomicU64,
+    /// Deliveries that had been made before, and were not made again; they are among the delivered.
+    pub repeated: AtomicU64,
     /// Recipients that are no users.
     pub unknown_users: AtomicU64,
     /// Messages that were refused or could not be stored, each counted once for every recipient.

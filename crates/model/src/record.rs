@@ -261,6 +261,17 @@ impl Op {
         }
     }
 
+    /// The op as readers of versions up to `max` can read it: where no delivery can be remembered, one is an append.
+    pub fn for_version(self, max: u8) -> Result<Self, NeedsVersion> {
+        match (self.version(), self) {
+            (needed, op) if needed <= max => Ok(op),
+            (_, Self::Deliver { account, mailbox, message, .. }) if max >= 1 => {
+                Ok(Self::Append { account, mailbox, messages: vec![message] })
+            }
+            (needed, _) => Err(NeedsVersion { needed, max }),
+        }
+    }
+
     /// The messages that the op brings, whose bodies are new to the shard.
     pub fn messages(&self) -> &[NewMessage] {
         match self {

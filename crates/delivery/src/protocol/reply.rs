@@ -41,6 +41,7 @@ replies! {
     LOOKUP_FAILED = 451 "4.3.0" "It cannot be told now whether there is such a user; try again";
     UNAVAILABLE = 451 "4.3.0" "The message cannot be stored now; try again";
     MAILBOX_GONE = 451 "4.2.0" "The mailbox has just been deleted; try again";
+    ACCOUNT_MOVING = 451 "4.3.2" "The account is being moved to other machines; try again soon";
     /// Refused as a whole: nothing of the message is kept.
     DISK_FULL = 452 "4.3.1" "There is no space on the server's disk; try again later";
     MAILBOX_FULL = 452 "4.2.2" "The mailbox is full";

@@ -5,6 +5,7 @@ mod bounds;
 mod chunks;
 mod failures;
 mod logs;
+mod once;
 mod recipients;
 mod sockets;
 mod stopping;

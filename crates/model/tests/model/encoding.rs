@@ -158,6 +158,11 @@ fn a_record_is_written_as_the_oldest_version_that_has_its_ops() {
     assert_eq!((old.version(), old.encode_for(1)), (1, Ok(old.encode())));
     assert_eq!(Record::decode(&[&[2], &old.encode()[1..]].concat()), Ok(old.clone()));
     for op in ops_of_version_2() {
+        match op.clone().for_version(1) {
+            Ok(older) => assert!(matches!((&op, older), (Op::Deliver { .. }, Op::Append { .. }))),
+            Err(error) => assert_eq!(error, NeedsVersion { needed: 2, max: 1 }),
+        }
+        assert_eq!(op.clone().for_version(2), Ok(op.clone()));
         let new = Record { ops: vec![op], ..record() };
         assert_eq!((new.version(), new.encode()[0]), (2, 2));
         assert_eq!(new.encode_for(1), Err(NeedsVersion { needed: 2, max: 1 }));
