@@ -11,7 +11,6 @@ use paquebot_types::{AccountId, BlobId, Sequence, ShardId};
 use crate::join::{JoinRefusal, JoinRequest, Welcome};
 use crate::name::NodeName;
 use crate::passed_on::Offer;
-use crate::preface::Preface;
 
 /// A node, as its peers see it. `from` is the peer that asks, as its certificate names it.
 pub trait Host: Send + Sync + 'static {
@@ -35,11 +34,12 @@ pub trait Host: Send + Sync + 'static {
     /// A machine that has a token, and no certificate yet, wants to become a node. The server slows down who comes with wrong tokens.
     fn join(&self, address: SocketAddr, request: JoinRequest) -> BoxFuture<'_, Result<Welcome, JoinRefusal>>;
 
-    /// Serves an IMAP connection that a peer passes on; done when it has ended.
-    fn session<'a>(&'a self, from: &'a NodeName, preface: Preface, offer: Offer) -> BoxFuture<'a, ()>;
+    /// Serves an IMAP connection that a peer passes on; done when it has ended. The preface is as the peer gave it, in an encoding that is the
+    /// sessions' matter.
+    fn session<'a>(&'a self, from: &'a NodeName, preface: Bytes, offer: Offer) -> BoxFuture<'a, ()>;
 
     /// The same for an LMTP connection.
-    fn lmtp<'a>(&'a self, from: &'a NodeName, preface: Preface, offer: Offer) -> BoxFuture<'a, ()>;
+    fn lmtp<'a>(&'a self, from: &'a NodeName, preface: Bytes, offer: Offer) -> BoxFuture<'a, ()>;
 }
 
 /// The bodies of one record.

@@ -199,7 +199,7 @@ impl Place {
     pub(crate) fn not_passed(&self, error: PassError) -> PeerError {
         match error {
             PassError::Broken(error) => self.refusal(&error),
-            PassError::Preface(error) => PeerError::Here(error.to_string()),
+            PassError::TooLarge => PeerError::Here("the preface of a connection to be passed on is too large".into()),
             PassError::Refused(refusal) => PeerError::Refused { node: self.node.clone(), refusal },
         }
     }

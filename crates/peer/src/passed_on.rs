@@ -5,13 +5,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsStream;
 
+use crate::PREFACE_BYTES_MAX;
 use crate::host::Refusal;
-use crate::preface::{PREFACE_BYTES_MAX, Preface, PrefaceError};
 
 /// The answer to a preface: taken, or a refusal and why.
 const TAKEN: u8 = 0;
@@ -37,7 +38,7 @@ pub struct Offer {
 #[derive(Debug)]
 pub(crate) enum PassError {
     Broken(io::Error),
-    Preface(PrefaceError),
+    TooLarge,
     Refused(Refusal),
 }
 
@@ -68,10 +69,10 @@ impl Offer {
 }
 
 /// Offers a connection; gives it when the peer has taken it.
-pub(crate) async fn offer(mut stream: PeerStream, preface: &Preface) -> Result<PeerStream, PassError> {
-    let preface = preface.encode().map_err(PassError::Preface)?;
-    let mut bytes = (preface.len() as u32).to_be_bytes().to_vec();
-    bytes.extend_from_slice(&preface);
+pub(crate) async fn offer(mut stream: PeerStream, preface: &[u8]) -> Result<PeerStream, PassError> {
+    let len =
+        u32::try_from(preface.len()).ok().filter(|_| preface.len() <= PREFACE_BYTES_MAX).ok_or(PassError::TooLarge)?;
+    let bytes = [&len.to_be_bytes()[..], preface].concat();
     stream.say(&bytes).await.map_err(PassError::Broken)?;
     hear_welcome(&mut stream).await?;
     Ok(stream)
@@ -100,10 +101,10 @@ pub(crate) async fn hear_welcome(stream: &mut PeerStream) -> Result<(), PassErro
 }
 
 /// Reads what a peer says of the connection that it passes on.
-pub(crate) async fn read_preface(mut stream: PeerStream) -> io::Result<(Offer, Result<Preface, PrefaceError>)> {
+pub(crate) async fn read_preface(mut stream: PeerStream) -> io::Result<(Offer, Bytes)> {
     let len = usize::try_from(stream.read_u32().await?).unwrap_or(usize::MAX);
     if len > PREFACE_BYTES_MAX {
-        return Ok((Offer { stream }, Err(PrefaceError::TooLarge)));
+        return Err(io::ErrorKind::InvalidData.into());
     }
     // It grows as bytes come, so that a length alone takes no memory.
     let mut bytes = Vec::new();
@@ -111,7 +112,7 @@ pub(crate) async fn read_preface(mut stream: PeerStream) -> io::Result<(Offer, R
     if bytes.len() < len {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    Ok((Offer { stream }, Preface::decode(&bytes)))
+    Ok((Offer { stream }, bytes.into()))
 }
 
 impl PeerStream {

@@ -23,7 +23,6 @@ use crate::link::{Lane, Link, Place};
 use crate::name::NodeName;
 use crate::octets::{Octets, Outgoing, whole};
 use crate::passed_on::{PeerStream, offer};
-use crate::preface::Preface;
 use crate::push;
 use crate::snapshot::SnapshotReader;
 use crate::tls::{Protocol, Tls};
@@ -119,18 +118,20 @@ impl Peer {
         octets.all(ASK_BYTES_MAX).await.map_err(|error| self.inner.place.broken(error.to_string()))
     }
 
-    /// Passes an IMAP connection on; done when the peer has taken it.
-    pub async fn session(&self, preface: &Preface) -> Result<PeerStream, PeerError> {
+    /// Passes an IMAP connection on; done when the peer has taken it. The preface has at most [`PREFACE_BYTES_MAX`].
+    ///
+    /// [`PREFACE_BYTES_MAX`]: crate::PREFACE_BYTES_MAX
+    pub async fn session(&self, preface: &[u8]) -> Result<PeerStream, PeerError> {
         self.pass_on(Protocol::Session, preface).await
     }
 
     /// The same for an LMTP connection.
-    pub async fn lmtp(&self, preface: &Preface) -> Result<PeerStream, PeerError> {
+    pub async fn lmtp(&self, preface: &[u8]) -> Result<PeerStream, PeerError> {
         self.pass_on(Protocol::Lmtp, preface).await
     }
 
-    async fn pass_on(&self, protocol: Protocol, preface: &Preface) -> Result<PeerStream, PeerError> {
-        let (place, preface) = (self.inner.place.clone(), preface.clone());
+    async fn pass_on(&self, protocol: Protocol, preface: &[u8]) -> Result<PeerStream, PeerError> {
+        let (place, preface) = (self.inner.place.clone(), preface.to_vec());
         let work = async move {
             let stream = place.open(protocol).await?;
             match timeout(TAKE, offer(stream, &preface)).await {

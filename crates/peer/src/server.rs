@@ -228,13 +228,9 @@ impl Shared {
             _ => return,
         };
         drop(stranger);
-        match preface {
-            Ok(preface) if protocol == Protocol::Lmtp => self.host.lmtp(&node, preface, offer).await,
-            Ok(preface) => self.host.session(&node, preface, offer).await,
-            Err(error) => {
-                tracing::warn!(%node, %error, "a connection that a peer passes on is not taken");
-                offer.refuse(&error.to_string()).await;
-            }
+        match protocol {
+            Protocol::Lmtp => self.host.lmtp(&node, preface, offer).await,
+            _ => self.host.session(&node, preface, offer).await,
         }
     }
 }

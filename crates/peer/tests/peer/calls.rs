@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use paquebot_log::{AppendError, Body};
-use paquebot_peer::{JoinError, JoinRefusal, JoinRequest, PeerError, Preface, Refusal, join};
+use paquebot_peer::{JoinError, JoinRefusal, JoinRequest, PREFACE_BYTES_MAX, PeerError, Refusal, join};
 use paquebot_types::ShardId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -130,26 +130,12 @@ async fn a_snapshot_comes_whole_or_not() {
     assert_eq!(error.to_string(), "node b refused: shard 4 is not hosted here");
 }
 
-fn preface(login: &str) -> Preface {
-    Preface {
-        client: "192.0.2.7:50000".parse().unwrap(),
-        local: "192.0.2.1:993".parse().unwrap(),
-        tls: true,
-        compressed: false,
-        login: login.into(),
-        enabled: Vec::new(),
-        tag: b"a1".to_vec(),
-        pending: Vec::new(),
-        more: Vec::new(),
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_are_passed_on() {
     let ca = Ca::new();
     let (a, b) = (Node::start(&ca, "a").await, Node::start(&ca, "b").await);
     let peer = a.to(&b);
-    let mut stream = peer.session(&preface("ada")).await.unwrap();
+    let mut stream = peer.session(b"ada").await.unwrap();
     stream.write_all(b"hello").await.unwrap();
     let mut heard = [0; 12];
     stream.read_exact(&mut heard).await.unwrap();
@@ -157,12 +143,11 @@ async fn connections_are_passed_on() {
     stream.shutdown().await.unwrap();
     assert_eq!(stream.read(&mut heard).await.unwrap(), 0);
 
-    let error = peer.session(&preface("nobody")).await.unwrap_err();
+    let error = peer.session(b"nobody").await.unwrap_err();
     assert_eq!(error.to_string(), "node b refused: nobody is not here");
-    let error = peer.lmtp(&preface("")).await.unwrap_err();
+    let error = peer.lmtp(b"").await.unwrap_err();
     assert!(error.is_nothing_done(), "{error}");
-    let large = Preface { pending: vec![0; 2 << 20], ..preface("ada") };
-    assert!(matches!(peer.session(&large).await, Err(PeerError::Here(_))));
+    assert!(matches!(peer.session(&[0; PREFACE_BYTES_MAX + 1]).await, Err(PeerError::Here(_))));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use paquebot_log::{AppendError, Body, BoxFuture};
 use paquebot_model::RecordId;
 use paquebot_peer::{
-    Authority, BodyName, Host, Identity, JoinRefusal, JoinRequest, NodeName, Offer, Peer, PeerServer, Peers, Preface,
-    Push, Refusal, Snapshot, SnapshotHeader, Tls, Welcome,
+    Authority, BodyName, Host, Identity, JoinRefusal, JoinRequest, NodeName, Offer, Peer, PeerServer, Peers, Push,
+    Refusal, Snapshot, SnapshotHeader, Tls, Welcome,
 };
 use paquebot_store::fs::RealFs;
 use paquebot_store::{BodyFile, GroupItem, Location, Store};
@@ -250,13 +250,13 @@ impl Host for Remembering {
         })
     }
 
-    fn session<'a>(&'a self, from: &'a NodeName, preface: Preface, offer: Offer) -> BoxFuture<'a, ()> {
+    fn session<'a>(&'a self, from: &'a NodeName, preface: Bytes, offer: Offer) -> BoxFuture<'a, ()> {
         Box::pin(async move {
-            if preface.login == "nobody" {
+            if preface == "nobody" {
                 return offer.refuse("nobody is not here").await;
             }
             let mut stream = offer.take().await.unwrap();
-            stream.write_all(format!("{from} {}\r\n", preface.login).as_bytes()).await.unwrap();
+            stream.write_all(format!("{from} {}\r\n", String::from_utf8_lossy(&preface)).as_bytes()).await.unwrap();
             stream.flush().await.unwrap();
             let mut buffer = [0; 1024];
             while let Ok(len @ 1..) = stream.read(&mut buffer).await {
@@ -268,7 +268,7 @@ impl Host for Remembering {
         })
     }
 
-    fn lmtp<'a>(&'a self, _: &'a NodeName, _: Preface, offer: Offer) -> BoxFuture<'a, ()> {
+    fn lmtp<'a>(&'a self, _: &'a NodeName, _: Bytes, offer: Offer) -> BoxFuture<'a, ()> {
         drop(offer);
         Box::pin(async {})
     }
