@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::ListenAddress;
 use crate::auth::Auth;
+use crate::cluster::Cluster;
 use crate::delivery::Delivery;
 use crate::limits::Limits;
 use crate::store::Store;
@@ -27,6 +28,7 @@ pub struct Config {
     pub limits: Limits,
     pub delivery: Delivery,
     pub store: Store,
+    pub cluster: Cluster,
     pub log: Log,
 }
 
@@ -111,6 +113,7 @@ impl Default for Config {
             limits: Limits::default(),
             delivery: Delivery::default(),
             store: Store::default(),
+            cluster: Cluster::default(),
             log: Log::default(),
         }
     }

@@ -15,6 +15,7 @@
 
 mod address;
 mod auth;
+mod cluster;
 mod config;
 mod delivery;
 mod limits;
@@ -26,6 +27,7 @@ mod value;
 
 pub use address::{AddressError, ListenAddress};
 pub use auth::{Auth, Delay, DelayCurve};
+pub use cluster::{Cluster, Etcd, Managed};
 pub use config::{Config, Imap, Listen, Log, LogFormat, LogLevel, Tls};
 pub use delivery::Delivery;
 pub use limits::Limits;

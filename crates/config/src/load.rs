@@ -52,6 +52,7 @@ impl Config {
             group: Some(String::new()),
             tls: crate::Tls { certificate: Some(PathBuf::new()), key: Some(PathBuf::new()) },
             auth: crate::Auth { passwd_file: Some(PathBuf::new()), ..Default::default() },
+            cluster: crate::Cluster::with_all_keys(),
             delivery: crate::Delivery { host_name: Some(String::new()), ..Default::default() },
             ..Default::default()
         };
@@ -85,7 +86,7 @@ impl Config {
         if self.store.upkeep_interval.is_zero() {
             return Err("store.upkeep_interval must be more than nothing".into());
         }
-        Ok(())
+        self.cluster.check()
     }
 
     fn paths_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
@@ -94,7 +95,7 @@ impl Config {
             ListenAddress::Tcp(_) => None,
         });
         let given = [&mut self.tls.certificate, &mut self.tls.key, &mut self.auth.passwd_file];
-        [&mut self.data].into_iter().chain(given.into_iter().flatten()).chain(sockets)
+        [&mut self.data].into_iter().chain(given.into_iter().flatten()).chain(sockets).chain(self.cluster.paths_mut())
     }
 }
 

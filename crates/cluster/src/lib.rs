@@ -1,0 +1,5 @@
+//! Many machines: who the nodes are, who hosts what, and what they do for one another.
+//!
+//! Leases and placement are hints: safety never depends on a clock, nor on who believes to be responsible. What must not be lost is in the log.
+
+pub mod placement;
