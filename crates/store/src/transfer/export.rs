@@ -57,6 +57,11 @@ impl Export {
         Ok(Some(chunk.into()))
     }
 
+    /// The hash of all rows, read for it alone: for who must say it first.
+    pub fn hash_of_all(&self) -> Result<[u8; 32], IndexError> {
+        self.snapshot.state_hash(self.shard)
+    }
+
     /// The hash of all rows, once the last chunk was given; before that `None`. [`ReadTxn::state_hash`] of the same rows is the same.
     pub fn state_hash(&self) -> Option<[u8; 32]> {
         self.ended.then(|| *self.hasher.finalize().as_bytes())
