@@ -2,17 +2,25 @@
 
 use std::fs::Permissions;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use paquebot_auth::Network;
+use paquebot_protocol::{Proxied, ProxyHeader, parse_proxy_header};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 /// Between attempts when no connection can be accepted: too many files are open, say.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// For a load balancer to send its PROXY header.
+const PROXY_HEADER_TIME: Duration = Duration::from_secs(5);
 
 /// A listening socket.
 pub enum Socket {
@@ -22,7 +30,7 @@ pub enum Socket {
 
 /// What a socket has accepted.
 pub enum Accepted {
-    Tcp(TcpStream, std::net::SocketAddr),
+    Tcp(TcpStream, SocketAddr),
     Unix(UnixStream),
 }
 
@@ -90,6 +98,40 @@ impl Socket {
                 Ok(Accepted::Tcp(stream, address))
             }
             Self::Unix(listener, _) => Ok(Accepted::Unix(listener.accept().await?.0)),
+        }
+    }
+}
+
+/// Whose connection it is: the socket's other end, or, where that is a load balancer, who its header names. `None`, logged, if a balancer
+/// sends no header that can be read.
+pub async fn client(stream: &mut TcpStream, peer: SocketAddr, balancers: &[Network]) -> Option<SocketAddr> {
+    if !balancers.iter().any(|network| network.contains(peer.ip())) {
+        return Some(peer);
+    }
+    let why = match timeout(PROXY_HEADER_TIME, proxied(stream)).await {
+        Ok(Ok(Proxied::For { client, .. })) => return Some(client),
+        Ok(Ok(Proxied::Unnamed)) => return Some(peer),
+        Ok(Err(error)) => format!("{error:#}"),
+        Err(_) => "its PROXY header did not come in time".to_owned(),
+    };
+    tracing::warn!(balancer = %peer.ip(), why, "refused a connection of a network in listen.proxy_from");
+    None
+}
+
+/// Reads a PROXY header, and nothing of what follows.
+async fn proxied(stream: &mut TcpStream) -> anyhow::Result<Proxied> {
+    let mut header = Vec::new();
+    loop {
+        match parse_proxy_header(&header)? {
+            ProxyHeader::Whole(proxied) => return Ok(proxied),
+            ProxyHeader::Needs(more) => {
+                let start = header.len();
+                header.resize(start + more, 0);
+                stream
+                    .read_exact(&mut header[start..])
+                    .await
+                    .context("the connection ended before its PROXY header")?;
+            }
         }
     }
 }

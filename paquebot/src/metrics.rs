@@ -42,6 +42,8 @@ impl Source for Metrics {
             counter("paquebot_imap_failures", "IMAP commands that failed by the server's fault.", &imap.failures),
             counter("paquebot_imap_read_bytes", "Octets read from IMAP clients.", &imap.bytes_read),
             counter("paquebot_imap_written_bytes", "Octets written to IMAP clients.", &imap.bytes_written),
+            counter("paquebot_imap_passed_on", "IMAP connections passed on to another node.", &imap.passed_on),
+            counter("paquebot_imap_taken_on", "IMAP connections that another node passed on to this.", &imap.taken_on),
             counter("paquebot_imap_cut", "IMAP connections that were cut.", &imap.cut),
             counter("paquebot_lmtp_connections", "LMTP connections.", &lmtp.connections),
             counter("paquebot_lmtp_delivered", "Messages delivered, one for each recipient.", &lmtp.delivered),

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context as _, bail};
 use paquebot_admin::control;
 use paquebot_admin::http::{self, Source};
-use paquebot_auth::{Authenticator, CredentialSource, PasswdFile, ServerSecret, SessionLimits, Throttle};
+use paquebot_auth::{Authenticator, CredentialSource, Network, PasswdFile, ServerSecret, SessionLimits, Throttle};
 use paquebot_config::{Config, ListenAddress};
 use paquebot_delivery::{FirstOf, Peer, Recipients, SourceUsers, StoredUsers};
 use paquebot_mailbox::Service;
@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 
 use crate::listen::{Accepted, Socket, stopped};
 use crate::metrics::Metrics;
-use crate::{node, privileges, tls, upkeep};
+use crate::{listen, node, privileges, tls, upkeep};
 
 /// Where a server listens, as it printed it.
 #[derive(Debug, Default)]
@@ -168,6 +168,8 @@ struct Servers {
     delivery: Arc<paquebot_delivery::Shared>,
     metrics: Arc<Metrics>,
     stopping: watch::Receiver<bool>,
+    /// Load balancers: their connections begin with a PROXY header.
+    balancers: Arc<[Network]>,
 }
 
 impl Servers {
@@ -209,7 +211,7 @@ impl Servers {
             started: Instant::now(),
             listening: OnceLock::new(),
         });
-        Ok(Self { sessions, delivery, metrics, stopping })
+        Ok(Self { sessions, delivery, metrics, stopping, balancers: config.proxy_networks().into() })
     }
 
     /// Begins to accept on every socket, and prints a line for each.
@@ -225,18 +227,18 @@ impl Servers {
         ] {
             for socket in sockets {
                 let address = socket.address()?;
-                let shared = self.sessions.clone();
-                tasks.spawn(
-                    socket.accept(self.stopping.clone(), move |accepted| imap(accepted, listener, shared.clone())),
-                );
+                let (shared, balancers) = (self.sessions.clone(), self.balancers.clone());
+                let serve = move |accepted| imap(accepted, listener, balancers.clone(), shared.clone());
+                tasks.spawn(socket.accept(self.stopping.clone(), serve));
                 announce(format!("{kind} {address}"));
                 told.push(address);
             }
         }
         for socket in sockets.lmtp {
             let address = socket.address()?;
-            let shared = self.delivery.clone();
-            tasks.spawn(socket.accept(self.stopping.clone(), move |accepted| lmtp(accepted, shared.clone())));
+            let (shared, balancers) = (self.delivery.clone(), self.balancers.clone());
+            let serve = move |accepted| lmtp(accepted, balancers.clone(), shared.clone());
+            tasks.spawn(socket.accept(self.stopping.clone(), serve));
             announce(format!("lmtp {address}"));
         }
         for socket in sockets.admin {
@@ -261,16 +263,24 @@ impl Servers {
     }
 }
 
-async fn imap(accepted: Accepted, listener: Listener, shared: Arc<Shared>) {
+async fn imap(accepted: Accepted, listener: Listener, balancers: Arc<[Network]>, shared: Arc<Shared>) {
     match accepted {
-        Accepted::Tcp(stream, _) => paquebot_session::serve(stream, listener, shared).await,
+        Accepted::Tcp(mut stream, peer) => {
+            if let Some(client) = listen::client(&mut stream, peer, &balancers).await {
+                paquebot_session::serve_for(Some(client.ip()), stream, listener, shared).await;
+            }
+        }
         Accepted::Unix(_) => tracing::warn!("IMAP is served over TCP only"),
     }
 }
 
-async fn lmtp(accepted: Accepted, shared: Arc<paquebot_delivery::Shared>) {
+async fn lmtp(accepted: Accepted, balancers: Arc<[Network]>, shared: Arc<paquebot_delivery::Shared>) {
     match accepted {
-        Accepted::Tcp(stream, address) => paquebot_delivery::serve(stream, Peer::Network(address), shared).await,
+        Accepted::Tcp(mut stream, peer) => {
+            if let Some(client) = listen::client(&mut stream, peer, &balancers).await {
+                paquebot_delivery::serve(stream, Peer::Network(client), shared).await;
+            }
+        }
         Accepted::Unix(stream) => paquebot_delivery::serve(stream, Peer::Local, shared).await,
     }
 }

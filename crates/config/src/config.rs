@@ -9,6 +9,7 @@ use crate::auth::Auth;
 use crate::cluster::Cluster;
 use crate::delivery::Delivery;
 use crate::limits::Limits;
+use crate::network::NetworkText;
 use crate::store::Store;
 
 /// Everything that can be configured; each key has a default.
@@ -43,6 +44,8 @@ pub struct Listen {
     pub lmtp: Vec<ListenAddress>,
     /// HTTP: metrics, health, status.
     pub admin: Vec<ListenAddress>,
+    /// Networks of load balancers that begin each connection, but those to `admin`, with a PROXY header.
+    pub proxy_from: Vec<NetworkText>,
 }
 
 /// The certificate; without it a self-signed pair is made in the data directory.
@@ -127,6 +130,7 @@ impl Default for Listen {
             imaps: list("127.0.0.1:1993"),
             lmtp: list("127.0.0.1:1024"),
             admin: list("127.0.0.1:1080"),
+            proxy_from: Vec::new(),
         }
     }
 }

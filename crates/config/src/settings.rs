@@ -1,6 +1,6 @@
 //! What each part of the server makes of the configuration.
 
-use paquebot_auth::{AuthenticatorSettings, Scheme, SessionLimitSettings, ThrottleSettings};
+use paquebot_auth::{AuthenticatorSettings, Network, Scheme, SessionLimitSettings, ThrottleSettings};
 use paquebot_delivery::{Addresses, LocalUsers};
 use paquebot_protocol::Limits as CommandLimits;
 use paquebot_store::{Budget, Options};
@@ -54,6 +54,11 @@ impl Config {
             per_account: self.limits.sessions_per_account.get(),
             unbounded: self.limits.unlimited_networks.iter().map(NetworkText::network).collect(),
         }
+    }
+
+    /// The networks whose connections begin with a PROXY header.
+    pub fn proxy_networks(&self) -> Vec<Network> {
+        self.listen.proxy_from.iter().map(NetworkText::network).collect()
     }
 
     pub fn authenticator(&self) -> AuthenticatorSettings {

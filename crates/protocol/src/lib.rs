@@ -3,7 +3,8 @@
 //! Reading has two stages. A [`Framer`] finds out where a command ends and what of it has to be asked for; [`parse`] says what it means. A
 //! message that is appended passes through the framer and is never held. Writing is a [`response::ResponseWriter`] over a buffer.
 //!
-//! The crate knows the grammar of RFC 3501, RFC 9051 and the extensions that each file names. It must not know of mailboxes' contents, of
+//! The crate knows the grammar of RFC 3501, RFC 9051 and the extensions that each file names, and that of the PROXY protocol's header, which
+//! may come before. It must not know of mailboxes' contents, of
 //! sessions' states, sockets or time. Nothing in it recurses over input or can panic on it; what a client can make grow has a bound in
 //! [`Limits`] or [`ParseContext`].
 //!
@@ -23,6 +24,7 @@ mod frame;
 mod list_pattern;
 mod mailbox;
 mod parser;
+mod proxy;
 pub mod response;
 mod section;
 mod sequence_set;
@@ -35,6 +37,7 @@ pub use error::{Fault, SyntaxError};
 pub use frame::{AppendStart, Event, FatalError, FrameError, Framer, LITERAL_SIZE_MAX, Limits};
 pub use list_pattern::ListPattern;
 pub use mailbox::{InvalidMailbox, Mailbox};
+pub use proxy::{PROXY_HEADER_MAX, Proxied, ProxyError, ProxyHeader, parse_proxy_header};
 pub use section::{Partial, SECTION_PARTS_MAX, Section, SectionText};
 pub use sequence_set::{MessageSet, Messages, NumberKind, NumberRange, SequenceSet};
 pub use tag::Tag;

@@ -5,5 +5,6 @@ mod commands;
 mod demo;
 mod misuse;
 mod process;
+mod proxy;
 mod root;
 mod serve;
