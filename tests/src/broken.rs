@@ -341,6 +341,19 @@ fn a_change_put_off_without_a_fault_is_found() {
 }
 
 #[test]
+fn a_change_of_unknown_outcome_may_be_done_late() {
+    let rename = || Event::Name(NameChange::Rename("own-a".into(), "own-b".into()));
+    let begun = || Story::default().ok(Event::Name(NameChange::Create("own-a".into())));
+    let late = begun().then(Outcome::Unknown, rename()).ok(named("own-a", 1, &[])).ok(named("own-b", 1, &[]));
+    assert!(late.broken().is_empty(), "{:?}", check(&late.history));
+    let undone = late.ok(named("own-a", 1, &[]));
+    assert_eq!(undone.broken(), ["namespace"].into());
+    let rested = begun().then(Outcome::Unknown, rename()).ok(Event::Replicas(BTreeMap::new()));
+    assert_eq!(rested.ok(named("own-a", 1, &[])).ok(named("own-b", 1, &[])).broken(), ["namespace"].into());
+    assert_eq!(begun().then(Outcome::Fail, rename()).broken(), ["namespace"].into());
+}
+
+#[test]
 fn answers_that_are_none_are_found() {
     assert_eq!(Story::default().ok(Event::Wrong("BAD".into())).broken(), ["answers"].into());
     assert_eq!(Story::default().then(Outcome::Unknown, Event::Lost).broken(), ["answers"].into());

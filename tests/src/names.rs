@@ -10,7 +10,8 @@ use crate::session::{Ended, Endpoint, Session};
 use crate::wire;
 use crate::worker::outcome;
 
-const NAMES: &[&str] = &["own-a", "own-b", "own-c"];
+/// Its mailboxes.
+pub const NAMES: &[&str] = &["own-a", "own-b", "own-c"];
 
 pub struct NameWorker<'a> {
     pub number: usize,

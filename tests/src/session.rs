@@ -33,6 +33,8 @@ pub struct Session<'a> {
     steps: Vec<Step>,
     qresync: bool,
     pub selected: Option<Selected>,
+    /// What the last SELECT has shown.
+    pub observation: Option<Observation>,
 }
 
 /// What the client knows of the mailbox that it has selected.
@@ -53,7 +55,16 @@ impl<'a> Session<'a> {
     pub fn open(recorder: &'a Recorder, number: usize, endpoint: &Endpoint, qresync: bool) -> Option<Self> {
         let began = recorder.now();
         let (client, _) = Client::connect(endpoint.imap).ok()?;
-        let mut session = Self { recorder, number, client, began, steps: Vec::new(), qresync: false, selected: None };
+        let mut session = Self {
+            recorder,
+            number,
+            client,
+            began,
+            steps: Vec::new(),
+            qresync: false,
+            selected: None,
+            observation: None,
+        };
         let login = session.command(&format!("LOGIN {} {PASSWORD}", endpoint.account)).ok()?;
         if !login.is_ok() {
             return None;
@@ -120,6 +131,7 @@ impl<'a> Session<'a> {
         let (old, new) = answer.untagged.split_at(closed.unwrap_or(0));
         old.iter().for_each(|response| self.absorb(response));
         self.selected = None;
+        self.observation = None;
         if !answer.is_ok() {
             return Ok(());
         }
@@ -153,6 +165,7 @@ impl<'a> Session<'a> {
             highest_modseq: selected.highest_modseq,
             messages: selected.messages.clone(),
         };
+        self.observation = Some(observation.clone());
         let seen = if lags { Event::Lagged(observation) } else { Event::Seen(observation) };
         self.recorder.record(self.number, invoked, Outcome::Ok, seen);
         if let Some(cached) = cached {

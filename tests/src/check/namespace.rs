@@ -1,7 +1,7 @@
 //! CREATE, RENAME, DELETE: done or not done, and a mailbox keeps its messages, UIDs and UIDVALIDITY under its new name.
 //!
-//! Each such mailbox is one client's own, so that its commands have an order. After one of unknown outcome there are two states; what is seen next
-//! leaves those that fit.
+//! Each such mailbox is one client's own, so that its commands have an order. One of unknown outcome is done at any moment until
+//! all have come to rest, or never: what is seen next leaves the states that fit.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,55 +20,72 @@ pub fn check(history: &History) -> Vec<Violation> {
             clients.entry(record.client).or_default().push(record);
         }
     }
+    // Everybody has come to rest: what is to be done is done.
+    let mut rests: Vec<u64> = history
+        .records
+        .iter()
+        .filter(|record| matches!(record.event, Event::Replicas(_)))
+        .map(|record| record.returned)
+        .collect();
+    rests.sort_unstable();
     let mut found = Vec::new();
     for mut records in clients.into_values() {
         records.sort_by_key(|record| record.invoked);
-        found.extend(follow(&records));
+        found.extend(follow(&records, &rests));
     }
     found
 }
 
-fn follow(records: &[&Record]) -> Vec<Violation> {
+/// What may be, and which of the changes whose outcome is unknown have not been done in it.
+type States = BTreeSet<(State, BTreeSet<usize>)>;
+
+fn follow(records: &[&Record], rests: &[u64]) -> Vec<Violation> {
     let mut found = Vec::new();
-    let mut states: BTreeSet<State> = [State::new()].into();
+    let mut states: States = [(State::new(), BTreeSet::new())].into();
+    let mut unknown: Vec<(&NameChange, u64)> = Vec::new();
     // What each mailbox was seen to be: its UIDVALIDITY, and the UIDs of its messages.
-    let mut identities: BTreeMap<u64, (u32, BTreeMap<Token, Uid>)> = BTreeMap::new();
+    let mut identities = Identities::new();
     let mut used: BTreeMap<(String, u32, Uid), Token> = BTreeMap::new();
+    let mut rests = rests.iter().peekable();
     for record in records {
+        states = reachable(states, &unknown);
+        while rests.next_if(|rest| **rest < record.invoked).is_some() {
+            states = states.into_iter().map(|(state, _)| (state, BTreeSet::new())).collect();
+        }
         match &record.event {
             Event::Name(change) => {
-                let done: BTreeSet<State> =
-                    states.iter().filter_map(|state| apply(state, change, record.invoked)).collect();
+                let apply = |state: &State| apply(state, change, record.invoked);
+                let done: States =
+                    states.iter().filter_map(|(state, open)| Some((apply(state)?, open.clone()))).collect();
                 match record.outcome {
                     Outcome::Ok if done.is_empty() => {
-                        found.push(violation(
-                            ROW,
-                            format!("{change:?} was OK and cannot be: {}, from {states:?}", when(record)),
-                        ));
+                        let text = format!("{change:?} was OK and cannot be: {}, from {states:?}", when(record));
+                        found.push(violation(ROW, text));
                     }
                     Outcome::Ok => states = done,
-                    Outcome::Fail if done.len() == states.len() => {
-                        found.push(violation(
-                            ROW,
-                            format!("{change:?} was refused and is right: {}, from {states:?}", when(record)),
-                        ));
+                    Outcome::Fail if states.iter().all(|(state, _)| apply(state).is_some()) => {
+                        let text = format!("{change:?} was refused and is right: {}, from {states:?}", when(record));
+                        found.push(violation(ROW, text));
                     }
-                    Outcome::Fail => states.retain(|state| apply(state, change, record.invoked).is_none()),
-                    Outcome::Unknown => states.extend(done),
+                    Outcome::Fail => states.retain(|(state, _)| apply(state).is_none()),
+                    Outcome::Unknown => {
+                        unknown.push((change, record.invoked));
+                        let number = unknown.len() - 1;
+                        states = states.into_iter().map(|(state, open)| (state, with(open, number))).collect();
+                    }
                     Outcome::Unavailable => {}
                 }
             }
             Event::Names(names) => {
-                let fitting: BTreeSet<State> =
-                    states.iter().filter(|state| fits(state, names, &identities)).cloned().collect();
-                if fitting.is_empty() {
+                let Some(fitting) = fitting(&states, &unknown, names, &identities) else {
                     let text =
                         format!("{} sees {names:?}; what can be: {states:?}, known as {identities:?}", when(record));
                     found.push(violation(ROW, text));
                     return found;
-                }
+                };
                 states = fitting;
-                if let (1, Some(state)) = (states.len(), states.first()) {
+                let certain: BTreeSet<&State> = states.iter().map(|(state, _)| state).collect();
+                if let (1, Some(state)) = (certain.len(), certain.first()) {
                     learn(state, names, &mut identities);
                 }
                 for (name, (validity, messages)) in names {
@@ -88,6 +105,41 @@ fn follow(records: &[&Record]) -> Vec<Violation> {
         }
     }
     found
+}
+
+fn with(mut set: BTreeSet<usize>, number: usize) -> BTreeSet<usize> {
+    set.insert(number);
+    set
+}
+
+/// All that can be when changes of unknown outcome may be done, in any order.
+fn reachable(states: States, unknown: &[(&NameChange, u64)]) -> States {
+    let mut left: Vec<_> = states.iter().cloned().collect();
+    let mut reached = states;
+    while let Some((state, open)) = left.pop() {
+        for number in &open {
+            let (change, at) = unknown[*number];
+            let Some(done) = apply(&state, change, at) else { continue };
+            let mut open = open.clone();
+            open.remove(number);
+            if reached.insert((done.clone(), open.clone())) {
+                left.push((done, open));
+            }
+        }
+    }
+    reached
+}
+
+type Identities = BTreeMap<u64, (u32, BTreeMap<Token, Uid>)>;
+
+/// The states that fit a look: at the names first, then at one mailbox after the other, and changes of unknown outcome may be done in between.
+fn fitting(states: &States, unknown: &[(&NameChange, u64)], names: &Names, known: &Identities) -> Option<States> {
+    let mut states: States = states.iter().filter(|(state, _)| state.keys().eq(names.keys())).cloned().collect();
+    for (name, seen) in names {
+        states = reachable(states, unknown);
+        states.retain(|(state, _)| fits(state.get(name), seen, known));
+    }
+    (!states.is_empty()).then_some(states)
 }
 
 /// The state after the change; `None` when it is to be refused.
@@ -111,19 +163,19 @@ fn apply(state: &State, change: &NameChange, at: u64) -> Option<State> {
     Some(state)
 }
 
-fn fits(state: &State, names: &Names, identities: &BTreeMap<u64, (u32, BTreeMap<Token, Uid>)>) -> bool {
-    state.keys().eq(names.keys())
-        && state.values().zip(names.values()).all(|((mailbox, tokens), (validity, messages))| {
-            let same = identities.get(mailbox).is_none_or(|(known, uids)| {
-                known == validity
-                    && messages.iter().all(|(uid, token)| uids.get(token).is_none_or(|known| known == uid))
-            });
-            same && tokens.iter().eq(messages.values())
-        })
+fn fits(there: Option<&(u64, Vec<Token>)>, seen: &(u32, BTreeMap<Uid, Token>), known: &Identities) -> bool {
+    let (validity, messages) = seen;
+    // It was renamed or deleted since the look at the names.
+    let Some((mailbox, tokens)) = there else { return *validity == 0 };
+    let same = known.get(mailbox).is_none_or(|(known, uids)| {
+        known == validity && messages.iter().all(|(uid, token)| uids.get(token).is_none_or(|known| known == uid))
+    });
+    same && tokens.iter().eq(messages.values())
 }
 
-fn learn(state: &State, names: &Names, identities: &mut BTreeMap<u64, (u32, BTreeMap<Token, Uid>)>) {
-    for ((mailbox, _), (validity, messages)) in state.values().zip(names.values()) {
+fn learn(state: &State, names: &Names, identities: &mut Identities) {
+    for (name, (mailbox, _)) in state {
+        let Some((validity, messages)) = names.get(name).filter(|(validity, _)| *validity != 0) else { continue };
         let known = identities.entry(*mailbox).or_insert((*validity, BTreeMap::new()));
         known.1.extend(messages.iter().map(|(uid, token)| (*token, *uid)));
     }
