@@ -9,7 +9,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use paquebot_auth::{Access, CredentialSource, Credentials, Found, SourceError, UserName};
 use paquebot_log_embedded::EmbeddedLog;
-use paquebot_mailbox::{Service, usual_mailboxes};
+use paquebot_mailbox::{Service, ServiceOptions};
 use paquebot_store::Store;
 use paquebot_store::fs::RealFs;
 
@@ -26,7 +26,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Arc<Service>> {
     }
     let store = Arc::new(store);
     let log = Arc::new(EmbeddedLog::open(store.clone(), tail).context("cannot open the log")?);
-    Service::start(store, log, "local", usual_mailboxes()).await.context("cannot start the mail service")
+    Service::start(store, log, "local", ServiceOptions::default()).await.context("cannot start the mail service")
 }
 
 /// Ends the service, and returns when everything is on disk and the data directory can be opened by another.

@@ -6,7 +6,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use paquebot_config::Config;
 use paquebot_mailbox::Service;
 use paquebot_store::Store;
-use paquebot_types::ShardId;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 
@@ -39,10 +38,12 @@ pub async fn run(service: Weak<Service>, config: Config, mut stopping: watch::Re
 async fn give_back(service: &Arc<Service>, config: &Config) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let before_ms = u64::try_from(now.saturating_sub(config.store.retention).as_millis()).unwrap_or(u64::MAX);
-    match service.upkeep(ShardId::FIRST, before_ms).await {
-        Ok(done) if done.collected > 0 => tracing::info!(?done, "expunged mail was forgotten"),
-        Ok(_) => {}
-        Err(error) => tracing::warn!(%error, "expunged mail cannot be forgotten now"),
+    for shard in service.hosted_accounts() {
+        match service.upkeep(shard, before_ms).await {
+            Ok(done) if done.collected > 0 => tracing::info!(%shard, ?done, "expunged mail was forgotten"),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%shard, %error, "expunged mail cannot be forgotten now"),
+        }
     }
     // A little at a time: who delivers meanwhile waits for the copying.
     let budget = config.reclaim_budget();

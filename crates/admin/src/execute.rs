@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use paquebot_mailbox::{ChangeError, Service};
+use paquebot_mailbox::{ChangeError, Service, ServiceError};
 use paquebot_model::{Blob, Refusal, Rows, check_accounts, key};
 use paquebot_store::{BlobOf, Checker, ReadRows, ReadTxn};
 use paquebot_types::{AccountId, BlobHash, BlobId, MailboxName, ShardId};
@@ -22,8 +22,11 @@ pub async fn execute(
 ) -> Result<Answer, String> {
     match request {
         Request::UserAdd { name, credentials } => {
-            let added = service.add_login(&name, Some(credentials)).await;
-            added.map(|_| Answer::Done).map_err(|error| told(&name, &error))
+            match service.add_login(&name, Some(credentials)).await {
+                // The node that has the shard makes the account when it is first asked for.
+                Ok(_) | Err(ChangeError::Failed(ServiceError::NotHosted(_))) => Ok(Answer::Done),
+                Err(error) => Err(told(&name, &error)),
+            }
         }
         Request::UserImport { users, replace } => import(service, users, replace).await,
         Request::UserList => users(service).await,
@@ -113,7 +116,7 @@ async fn import(service: &Arc<Service>, users: Vec<Imported>, replace: bool) -> 
 async fn import_one(service: Arc<Service>, user: Imported, replace: bool) -> Fate {
     let Imported { name, credentials } = user;
     match service.add_login(&name, Some(credentials.clone())).await {
-        Ok(_) => Fate::Added,
+        Ok(_) | Err(ChangeError::Failed(ServiceError::NotHosted(_))) => Fate::Added,
         Err(ChangeError::Refused(Refusal::LoginExists)) if !replace => Fate::Exists,
         Err(ChangeError::Refused(Refusal::LoginExists)) => match service.set_credentials(&name, credentials).await {
             Ok(()) => Fate::Replaced,

@@ -8,7 +8,7 @@ use paquebot_admin::control::{self, AskError};
 use paquebot_admin::http::{Metric, Source};
 use paquebot_admin::{Answer, Fate, Imported, Request, Running};
 use paquebot_log_embedded::EmbeddedLog;
-use paquebot_mailbox::{Account, Service, usual_mailboxes};
+use paquebot_mailbox::{Account, Service, ServiceOptions};
 use paquebot_model::{FlagAction, FlagChange};
 use paquebot_store::fs::RealFs;
 use paquebot_store::{Options, Store};
@@ -18,7 +18,7 @@ async fn start(dir: &Path) -> Arc<Service> {
     let (store, tail) = Store::open(Arc::new(RealFs), dir, Options::default()).unwrap();
     let store = Arc::new(store);
     let log = Arc::new(EmbeddedLog::open(store.clone(), tail).unwrap());
-    let service = Service::start(store, log, "test", usual_mailboxes()).await.unwrap();
+    let service = Service::start(store, log, "test", ServiceOptions::default()).await.unwrap();
     let listener = control::listen(dir).unwrap();
     let serving = service.clone();
     tokio::spawn(async move {

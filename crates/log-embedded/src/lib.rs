@@ -41,8 +41,10 @@ pub struct EmbeddedLog {
 #[derive(Default)]
 struct Shard {
     last: Sequence,
-    /// Records that have not been trimmed.
+    /// Records that have not been trimmed: at least those that the store has not applied, for whoever follows anew.
     retained: std::collections::VecDeque<Entry>,
+    /// How many of them there may be before those that the store has applied go.
+    retained_max: usize,
     feeds: Vec<Feed>,
 }
 

@@ -17,6 +17,9 @@ const GROUP_BYTES: usize = 16 << 20;
 /// Appends in a group, at most.
 const GROUP_APPENDS: usize = 256;
 
+/// Records of a shard kept though the store may have applied them: asking it costs more than keeping a few.
+const RETAINED: usize = 256;
+
 /// An append that waits.
 pub struct Request {
     pub shard: ShardId,
@@ -121,9 +124,28 @@ impl Writer {
             for feed in &feeds {
                 let _ = feed.blocking_send(Fed::Entries(entries.clone()));
             }
+            self.trim(shard);
         }
         for (reply, sequence) in replies {
             let _ = reply.send(Ok(sequence));
+        }
+    }
+}
+
+impl Writer {
+    /// Forgets what the store has applied, once there is much of it.
+    fn trim(&self, shard: ShardId) {
+        let is_due = |shard: &Shard| shard.retained.len() > shard.retained_max.max(RETAINED);
+        if !self.shards.lock().get(&shard).is_some_and(is_due) {
+            return;
+        }
+        // An index that cannot be read has applied nothing for now.
+        let applied =
+            self.store.read().and_then(|txn| txn.applied(shard)).map_or(Sequence::ZERO, |applied| applied.sequence);
+        if let Some(shard) = self.shards.lock().get_mut(&shard) {
+            while shard.retained.pop_front_if(|entry| entry.sequence <= applied).is_some() {}
+            // Where the store lags, it is not asked each time.
+            shard.retained_max = 2 * shard.retained.len();
         }
     }
 }

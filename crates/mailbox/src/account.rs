@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use paquebot_log::Body;
 use paquebot_model::{FlagChange, Mailbox, NewMessage, Op, Outcome, Refusal, Row, Rows, Scan, Tombstone, key};
+use paquebot_replica::Hosting;
 use paquebot_types::{AccountId, MailboxId, MailboxName, ModSeq, ShardId, SpecialUse, UidSet};
 use tokio::time::timeout;
 
@@ -22,6 +23,7 @@ pub struct Account {
     pub(crate) shard: ShardId,
     pub(crate) id: AccountId,
     pub(crate) name: Arc<str>,
+    pub(crate) hosting: Hosting,
 }
 
 /// A name of the account's, for LIST.
@@ -46,6 +48,16 @@ impl Account {
     /// What identifies the account on this node.
     pub fn id(&self) -> (ShardId, AccountId) {
         (self.shard, self.id)
+    }
+
+    /// Says when this node does not have the account any more: whoever acts for it must enter it anew, here or elsewhere.
+    pub fn hosting(&self) -> &Hosting {
+        &self.hosting
+    }
+
+    /// An error when this node does not have the account any more.
+    pub(crate) fn check_hosted(&self) -> Result<(), ServiceError> {
+        if self.hosting.is_over() { Err(ServiceError::NotHosted(self.shard)) } else { Ok(()) }
     }
 
     /// Waits until this node has everything that any node has acknowledged for this account. At SELECT and at login.
@@ -89,7 +101,7 @@ impl Account {
     /// A mailbox in use, shared with every other session that has it open.
     pub fn open(&self, mailbox: MailboxId) -> Result<Option<Arc<Live>>, ServiceError> {
         let at = MailboxKey { shard: self.shard, account: self.id, mailbox };
-        let live = self.service.registry().open(self.service.store(), at)?;
+        let live = self.service.registry().open(self.service.store(), at, &self.hosting)?;
         Ok(live.filter(|live| !live.current().gone))
     }
 
@@ -221,6 +233,7 @@ impl Account {
 
     /// Proposes an op of this account's and waits for its outcome; a refusal is an error here.
     pub async fn change(&self, op: Op, bodies: Vec<Body>) -> Result<Outcome, ChangeError> {
+        self.check_hosted()?;
         self.service.change(self.shard, op, bodies).await
     }
 }

@@ -3,6 +3,7 @@
 use paquebot_model::{Refusal, RowsError};
 use paquebot_replica::ProposeError;
 use paquebot_store::{IndexError, ReadError, StageError};
+use paquebot_types::ShardId;
 
 /// A failure of ours, not of the client's: it is logged once, at the edge that answers.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +20,9 @@ pub enum ServiceError {
     NoBody,
     #[error("the message's body is not on this machine, and could not be fetched from another: {0}")]
     Unfetched(String),
+    /// Another node may serve it. Whoever has a mailbox of it open here is told to connect again.
+    #[error("shard {0} is not on this machine, or not any more")]
+    NotHosted(ShardId),
     #[error(transparent)]
     Propose(#[from] ProposeError),
     #[error("cannot write a message's body")]

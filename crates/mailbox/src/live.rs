@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 
 use paquebot_model::{RowChange, key};
+use paquebot_replica::Hosting;
 use paquebot_store::Store;
 use paquebot_types::{Sequence, ShardId, Uid};
 use parking_lot::{Condvar, Mutex};
@@ -76,7 +77,7 @@ struct Kept {
 
 impl Registry {
     /// The mailbox, read from the index unless somebody has it open; `None` if there is none.
-    pub fn open(&self, store: &Store, at: MailboxKey) -> Result<Option<Arc<Live>>, ServiceError> {
+    pub fn open(&self, store: &Store, at: MailboxKey, hosting: &Hosting) -> Result<Option<Arc<Live>>, ServiceError> {
         let mut entries = self.entries.lock();
         loop {
             match entries.get(&at) {
@@ -98,6 +99,10 @@ impl Registry {
             _ => Vec::new(),
         };
         self.loaded.notify_all();
+        // Whoever ends the hosting closes the shard's entries after that: what is entered now would stay.
+        if hosting.is_over() {
+            return Err(ServiceError::NotHosted(at.shard));
+        }
         let (sequence, snapshot) = read?;
         let Some(mut snapshot) = snapshot else { return Ok(None) };
         for (_, changes) in missed.iter().filter(|(later, _)| *later > sequence) {
@@ -130,6 +135,18 @@ impl Registry {
         if entries.len() > 2 * KEPT_MAILBOXES {
             entries.retain(|_, entry| !matches!(entry, Entry::Open(live) if live.strong_count() == 0));
         }
+    }
+
+    /// Forgets the mailboxes of a shard that is not hosted any more. Sessions that have one open keep it as it is, until they end.
+    pub fn close(&self, shard: ShardId) {
+        // One that is being read is not entered: its reader sees that the hosting is over.
+        self.entries.lock().retain(|at, entry| at.shard != shard || matches!(entry, Entry::Loading(_)));
+        let mut kept = self.kept.lock();
+        let (let_go, stay) = std::mem::take(&mut kept.mailboxes).into_iter().partition(|live| live.at.shard == shard);
+        kept.mailboxes = stay;
+        drop(kept);
+        // Its messages may be many: not under the lock.
+        drop::<VecDeque<Arc<Live>>>(let_go);
     }
 
     /// Brings the mailboxes in use up to a record that has just been applied.

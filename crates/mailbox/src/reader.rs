@@ -21,6 +21,8 @@ impl Reader {
     pub(crate) fn new(account: &Account) -> Result<Self, ServiceError> {
         let store = account.service.store().clone();
         let txn = store.read()?;
+        // After the snapshot was taken: one of a shard that was let go of meanwhile may show half of what it is replaced by.
+        account.check_hosted()?;
         Ok(Self { store, txn, shard: account.shard, account: account.id })
     }
 

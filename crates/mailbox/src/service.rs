@@ -2,40 +2,26 @@
 
 use std::sync::{Arc, OnceLock};
 
-use paquebot_log::{Body, Log};
+use paquebot_log::{Body, Log, LogError};
 use paquebot_model::{Login, Op, Outcome, Refusal, Row, Rows, Scan, key};
-use paquebot_replica::{Replica, StartError};
+use paquebot_replica::{HostError, Replica, StartError};
 use paquebot_store::Store;
-use paquebot_types::{AccountId, MailboxName, ShardId, SpecialUse};
+use paquebot_types::{AccountId, Sequence, ShardId};
 
 use crate::account::Account;
 use crate::bodies::BodySource;
 use crate::error::{ChangeError, ServiceError};
 use crate::live::Registry;
+use crate::options::ServiceOptions;
 use crate::silence::Silence;
-
-/// What a new account gets beside INBOX.
-pub type DefaultMailboxes = Vec<(MailboxName, Option<SpecialUse>)>;
 
 /// All mail on this node.
 pub struct Service {
     replica: Replica,
     registry: Arc<Registry>,
-    default_mailboxes: DefaultMailboxes,
+    options: ServiceOptions,
     body_source: OnceLock<Arc<dyn BodySource>>,
     silence: Silence,
-}
-
-/// The mailboxes that clients look for: some of them fail when there is no Sent or Trash.
-pub fn usual_mailboxes() -> DefaultMailboxes {
-    let uses = [
-        ("Archive", SpecialUse::Archive),
-        ("Drafts", SpecialUse::Drafts),
-        ("Junk", SpecialUse::Junk),
-        ("Sent", SpecialUse::Sent),
-        ("Trash", SpecialUse::Trash),
-    ];
-    uses.into_iter().filter_map(|(name, special_use)| Some((MailboxName::new(name).ok()?, Some(special_use)))).collect()
 }
 
 impl Service {
@@ -44,21 +30,40 @@ impl Service {
         store: Arc<Store>,
         log: Arc<dyn Log>,
         node: &str,
-        default_mailboxes: DefaultMailboxes,
+        options: ServiceOptions,
     ) -> Result<Arc<Self>, StartError> {
         let registry = Arc::new(Registry::default());
         let watching = registry.clone();
         let watcher = Arc::new(move |shard, sequence, applied: &paquebot_model::Applied| {
             watching.applied(shard, sequence, &applied.changes);
         });
-        let replica = Replica::start(store, log, node, &[ShardId::SYSTEM, ShardId::FIRST], watcher).await?;
-        Ok(Arc::new(Self {
-            replica,
-            registry,
-            default_mailboxes,
-            body_source: OnceLock::new(),
-            silence: Silence::default(),
-        }))
+        let replica = Replica::start(store, log, node, &options.hosted, watcher, options.replica.clone()).await?;
+        let (body_source, silence) = (OnceLock::new(), Silence::default());
+        Ok(Arc::new(Self { replica, registry, options, body_source, silence }))
+    }
+
+    /// Hosts a shard from now on, from where the store is.
+    pub async fn host(&self, shard: ShardId) -> Result<(), HostError> {
+        self.replica.host(shard).await
+    }
+
+    /// Lets go of a shard: its accounts cannot be entered here any more, and whoever has one open is told that it is over. What is on its way comes
+    /// to its outcome first. Afterwards the shard's rows may be dropped or replaced.
+    pub async fn unhost(&self, shard: ShardId) -> Result<(), HostError> {
+        let unhosted = self.replica.unhost(shard).await;
+        // Also when the replica has ended: nobody shall see what is not kept up to date.
+        self.registry.close(shard);
+        unhosted
+    }
+
+    /// The hosted shards, ascending: the system shard first.
+    pub fn hosted(&self) -> Vec<ShardId> {
+        self.replica.hosted()
+    }
+
+    /// The hosted shards that may have accounts, ascending.
+    pub fn hosted_accounts(&self) -> Vec<ShardId> {
+        self.hosted().into_iter().filter(|shard| *shard != ShardId::SYSTEM).collect()
     }
 
     /// Sets where bodies come from that are not on this machine, or damaged here. The first to do so is heard; without one there is none.
@@ -83,6 +88,21 @@ impl Service {
     /// Why this node takes no changes any more; `None` while it does.
     pub fn failure(&self) -> Option<String> {
         self.replica.failure()
+    }
+
+    /// Why this node does not follow a shard that it hosts; `None` while it does.
+    pub fn failure_of(&self, shard: ShardId) -> Option<Arc<str>> {
+        self.replica.failure_of(shard)
+    }
+
+    /// How far this node has applied a shard; `None` if it does not host it.
+    pub fn applied(&self, shard: ShardId) -> Option<Sequence> {
+        self.replica.applied(shard)
+    }
+
+    /// Waits until this node has everything that any node has acknowledged in a shard.
+    pub async fn reach_last(&self, shard: ShardId) -> Result<(), LogError> {
+        self.replica.reach_last(shard).await
     }
 
     /// Resolves once the service has been dropped by everyone and nothing of it uses the store any more. For the first caller.
@@ -156,9 +176,9 @@ impl Service {
         }
     }
 
-    /// Makes a login with its account.
+    /// Makes a login with its account; [`ServiceError::NotHosted`] when the login is made and its account is for another node to make.
     pub async fn add_login(self: &Arc<Self>, name: &str, credentials: Option<String>) -> Result<Account, ChangeError> {
-        let op = Op::AddLogin { name: name.into(), shard: ShardId::FIRST, credentials };
+        let op = Op::AddLogin { name: name.into(), shard: self.options.shard_of_new(name), credentials };
         match self.change(ShardId::SYSTEM, op, Vec::new()).await? {
             Outcome::Login { account, shard } => self.enter(name, shard, account).await,
             _ => Err(Refusal::NoSuchLogin.into()),
@@ -178,10 +198,12 @@ impl Service {
     /// The account, with its mailboxes made if this is the first time: the login and the account are in two shards, and a crash may have come
     /// between them.
     async fn enter(self: &Arc<Self>, name: &str, shard: ShardId, id: AccountId) -> Result<Account, ChangeError> {
-        let account = Account { service: self.clone(), shard, id, name: name.into() };
+        let hosting = self.replica.hosting(shard).ok_or(ServiceError::NotHosted(shard))?;
+        let account = Account { service: self.clone(), shard, id, name: name.into(), hosting };
         let there = self.store().read().map_err(ServiceError::from)?.rows(shard).get(&key::account(id));
         if there.map_err(ServiceError::from)?.is_none() {
-            let op = Op::AddAccount { account: id, name: name.into(), mailboxes: self.default_mailboxes.clone() };
+            let op =
+                Op::AddAccount { account: id, name: name.into(), mailboxes: self.options.default_mailboxes.clone() };
             self.change(shard, op, Vec::new()).await?;
         }
         Ok(account)

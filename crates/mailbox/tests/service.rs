@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use paquebot_log_embedded::EmbeddedLog;
-use paquebot_mailbox::{Account, ChangeError, Service, usual_mailboxes};
+use paquebot_mailbox::{Account, ChangeError, Service, ServiceOptions};
 use paquebot_model::{FlagAction, FlagChange, Outcome, Refusal};
 use paquebot_store::fs::RealFs;
 use paquebot_store::{Options, Store};
@@ -15,7 +15,7 @@ async fn start(dir: &Path) -> Arc<Service> {
     let (store, tail) = Store::open(Arc::new(RealFs), dir, Options::default()).unwrap();
     let store = Arc::new(store);
     let log = Arc::new(EmbeddedLog::open(store.clone(), tail).unwrap());
-    Service::start(store, log, "test", usual_mailboxes()).await.unwrap()
+    Service::start(store, log, "test", ServiceOptions::default()).await.unwrap()
 }
 
 async fn append(account: &Account, mailbox: &str, bodies: &[Vec<u8>]) -> UidSet {

@@ -272,6 +272,12 @@ impl Op {
         }
     }
 
+    /// Octets that it takes in an encoded record.
+    pub fn encoded_bytes(&self) -> usize {
+        let size = postcard::ser_flavors::Size::default();
+        postcard::serialize_with_flavor(self, size).expect("ops hold nothing that postcard cannot write")
+    }
+
     /// The messages that the op brings, whose bodies are new to the shard.
     pub fn messages(&self) -> &[NewMessage] {
         match self {

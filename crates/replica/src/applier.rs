@@ -1,198 +1,211 @@
-//! The thread that applies records to the store, in the log's order.
+//! Applies records to the store, in the log's order: the one writer of the shards' rows.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use paquebot_log::{Entry, Fed, Log};
-use paquebot_model::{Applied, ApplyError, Chain, apply};
-use paquebot_store::{IndexError, Location, Store, WriteTxn};
-use paquebot_types::{BlobHash, Sequence, ShardId};
+use paquebot_store::Store;
+use paquebot_types::{Sequence, ShardId};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::proposer::{ProposeError, Waiting};
+use crate::apply::{Done, Unreadable, apply_batch, batch_len, has_mark};
+use crate::feeds::Feeds;
+use crate::options::{OnMark, Watcher};
+use crate::trouble::{FollowError, Trouble};
+use crate::waiting::Waiting;
 
-/// Hears of every record once it is applied and can be read, before its proposer does.
-pub type Watcher = Arc<dyn Fn(ShardId, Sequence, &Applied) + Send + Sync>;
+/// Pieces of feeds taken at once, at most.
+const PIECES: usize = 256;
 
-/// Records applied in one transaction, at most.
-const BATCH: usize = 256;
-/// Between attempts to open a failed index again.
-const RECOVERY_PAUSE: Duration = Duration::from_secs(1);
-
-/// Why this node does not apply records any more. It serves what it has, and takes no changes.
-#[derive(Debug, thiserror::Error)]
-pub enum FollowError {
-    #[error(transparent)]
-    Apply(#[from] ApplyError),
-    #[error(transparent)]
-    Index(#[from] IndexError),
-    #[error("the index cannot be opened again")]
-    Reopen(#[source] paquebot_store::OpenError),
-    #[error(transparent)]
-    Record(#[from] paquebot_model::RecordError),
-    #[error("shard {shard}: record {found} came, and {expected} was next")]
-    Gap { shard: ShardId, expected: Sequence, found: Sequence },
-    #[error("shard {0}: the log names a body that this machine does not have")]
-    NoBody(ShardId),
-    #[error("shard {0}: {1}")]
-    Log(ShardId, paquebot_log::LogError),
+/// What the applier is told to do.
+pub(crate) enum Command {
+    Host(ShardId, Hosted, mpsc::Receiver<Fed>),
+    /// The reply comes when nothing of the shard is applied any more.
+    Unhost(ShardId, oneshot::Sender<()>),
 }
 
-/// What the applying thread works with.
-pub struct Applier {
-    pub store: Arc<Store>,
-    /// Weak: the log feeds this thread, which must end when nobody else has the log.
-    pub log: Weak<dyn Log>,
-    pub waiting: Arc<Waiting>,
-    pub watcher: Watcher,
-    pub applied: Vec<(ShardId, watch::Sender<Sequence>)>,
-    pub failed: watch::Sender<Option<String>>,
-    /// Dropped when the thread has let go of the store.
-    pub ended: oneshot::Sender<()>,
+/// A shard, as the applier sees it.
+pub(crate) struct Hosted {
+    /// What readers and sessions have been told of.
+    pub(crate) told: watch::Sender<Sequence>,
+    pub(crate) failure: watch::Sender<Option<Arc<str>>>,
+    /// Becomes true when the shard must not be read here any more.
+    pub(crate) gone: Arc<watch::Sender<bool>>,
+    pub(crate) waiting: Arc<Waiting>,
+}
+
+impl Hosted {
+    pub(crate) fn is_followed(&self) -> bool {
+        self.failure.borrow().is_none()
+    }
+}
+
+impl Drop for Hosted {
+    /// However it comes that nothing of the shard is applied any more, nobody waits for it.
+    fn drop(&mut self) {
+        self.waiting.close("this node has let go of the shard");
+    }
+}
+
+/// What the applier works with.
+pub(crate) struct Applier {
+    pub(crate) store: Arc<Store>,
+    /// Weak: the log feeds the applier, which must end when nobody else has the log.
+    pub(crate) log: Weak<dyn Log>,
+    /// Whether the log's engine writes to the store: then its end is waited for.
+    pub(crate) records_in_store: bool,
+    pub(crate) watcher: Watcher,
+    pub(crate) on_mark: Option<OnMark>,
+    pub(crate) troubles: Option<mpsc::UnboundedSender<Trouble>>,
+    pub(crate) commands: Commands,
+    pub(crate) hosted: HashMap<ShardId, Hosted>,
+    pub(crate) feeds: Feeds,
+    /// Dropped when the applier has let go of the store.
+    pub(crate) ended: oneshot::Sender<()>,
+}
+
+/// The commands of a replica, until it is dropped.
+pub(crate) struct Commands {
+    pub(crate) receiver: mpsc::UnboundedReceiver<Command>,
+    pub(crate) are_over: bool,
+    /// Those that came while the index was recovered.
+    pub(crate) put_off: Vec<Command>,
 }
 
 impl Applier {
-    /// Applies what is fed until the feed ends.
-    pub fn run(self, feed: mpsc::Receiver<Fed>) {
-        self.follow(feed);
-        let Self { store, ended, .. } = self;
+    /// Applies what is fed until the replica is gone.
+    pub(crate) async fn run(mut self) {
+        self.follow().await;
+        let Self { store, hosted, feeds, ended, .. } = self;
+        drop((hosted, feeds));
         drop(store);
         drop(ended);
     }
 
-    fn follow(&self, mut feed: mpsc::Receiver<Fed>) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build();
-        while let Some(first) = feed.blocking_recv() {
-            let mut fed = vec![first];
-            while fed.len() < BATCH {
-                match feed.try_recv() {
-                    Ok(next) => fed.push(next),
-                    Err(_) => break,
-                }
+    async fn follow(&mut self) {
+        while !self.is_over() {
+            for command in std::mem::take(&mut self.commands.put_off) {
+                self.obey(command);
             }
-            if let Err(error) = self.apply_all(fed) {
-                tracing::error!(%error, "records cannot be applied: this node serves what it has and takes no changes");
-                self.failed.send_replace(Some(error.to_string()));
-                self.waiting.fail_all(&ProposeError::Unknown(error.to_string()));
-                // What comes now is not applied; its proposers are told that the outcome is unknown.
-                while feed.blocking_recv().is_some() {
-                    self.waiting.fail_all(&ProposeError::Unknown(error.to_string()));
-                }
-                return;
-            }
-            if let (Ok(runtime), Some(log)) = (&runtime, self.log.upgrade()) {
-                for (shard, applied) in &self.applied {
-                    let upto = *applied.borrow();
-                    if let Err(error) = runtime.block_on(log.trim(*shard, upto)) {
-                        tracing::warn!(%shard, %error, "the log cannot be trimmed");
+            let first = tokio::select! {
+                biased;
+                command = self.commands.receiver.recv(), if !self.commands.are_over => {
+                    match command {
+                        Some(command) => self.obey(command),
+                        None => self.commands.are_over = true,
                     }
+                    continue;
                 }
+                fed = self.feeds.next(), if !self.feeds.is_empty() => fed,
+            };
+            let Some(first) = first else { continue };
+            let mut fed = vec![first];
+            while fed.len() < PIECES
+                && let Some(next) = self.feeds.try_next()
+            {
+                fed.push(next);
+            }
+            self.take(fed).await;
+        }
+    }
+
+    /// Whether there is nothing to do any more. A log whose engine uses the store is followed to its end.
+    pub(crate) fn is_over(&self) -> bool {
+        self.commands.are_over && (self.feeds.is_empty() || !self.records_in_store)
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Host(shard, hosted, feed) => {
+                if self.hosted.insert(shard, hosted).is_some() {
+                    self.feeds.remove(shard);
+                }
+                self.feeds.add(shard, feed);
+            }
+            Command::Unhost(shard, done) => {
+                self.feeds.remove(shard);
+                self.hosted.remove(&shard);
+                let _ = done.send(());
             }
         }
     }
 
-    fn apply_all(&self, fed: Vec<Fed>) -> Result<(), FollowError> {
-        let mut entries = Vec::new();
-        for fed in fed {
+    async fn take(&mut self, fed: Vec<(ShardId, Fed)>) {
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut failures = Vec::new();
+        for (shard, fed) in fed {
             match fed {
                 Fed::Entries(more) => entries.extend(more),
-                Fed::Failed(shard, error) => return Err(FollowError::Log(shard, error)),
+                Fed::Failed(_, error) => failures.push((shard, error)),
             }
         }
-        let applied = self.store.write(|txn| entries.iter().map(|entry| apply_one(txn, entry)).collect());
-        match applied {
-            Ok(applied) => self.tell(entries, applied),
-            Err(FollowError::Index(error)) => {
-                tracing::error!(%error, "the index failed; it is opened again as it was last made durable");
-                self.recover(entries)?;
-            }
-            Err(error) => return Err(error),
-        }
-        Ok(())
-    }
-
-    /// Opens the index as it was at the last checkpoint and applies what came since, and then these entries. While the disk is full that fails,
-    /// and is tried again: what is in the log is never given up.
-    fn recover(&self, entries: Vec<Entry>) -> Result<(), FollowError> {
-        for attempt in 1.. {
-            match self.try_to_recover(&entries) {
-                Ok(applied) => {
-                    tracing::info!(attempt, "the index is whole again");
-                    let (entries, applied) = applied.into_iter().unzip();
-                    self.tell(entries, applied);
+        let (mut rest, elsewhere) = (entries.as_slice(), HashMap::new());
+        while !rest.is_empty() {
+            let (batch, later) = rest.split_at(batch_len(rest));
+            match self.store.write(|txn| apply_batch(txn, batch, &elsewhere, Unreadable::IsTheIndexs)) {
+                Ok(done) => self.tell(batch.iter().zip(done)),
+                Err(error) => {
+                    tracing::error!(%error, "the index failed; it is opened again as it was last made durable");
+                    self.recover(rest).await;
                     break;
                 }
-                Err(FollowError::Index(error)) => {
-                    tracing::error!(%error, attempt, "the index cannot be opened again yet")
-                }
-                Err(FollowError::Reopen(error)) => {
-                    tracing::error!(%error, attempt, "the index cannot be opened again yet")
-                }
-                Err(error) => return Err(error),
             }
-            std::thread::sleep(RECOVERY_PAUSE);
+            self.show_mark(batch);
+            rest = later;
         }
-        Ok(())
-    }
-
-    fn try_to_recover(&self, entries: &[Entry]) -> Result<Vec<(Entry, Option<Applied>)>, FollowError> {
-        let told: Vec<(ShardId, Sequence)> =
-            self.applied.iter().map(|(shard, applied)| (*shard, *applied.borrow())).collect();
-        let (recovery, tail) = self.store.recover_index().map_err(FollowError::Reopen)?;
-        let mut missing = paquebot_log::entries(tail)?;
-        let last = |shard| {
-            missing.iter().rev().find(|entry| entry.shard == shard).map_or(Sequence::ZERO, |entry| entry.sequence)
-        };
-        let later: Vec<Entry> = entries.iter().filter(|entry| entry.sequence > last(entry.shard)).cloned().collect();
-        missing.extend(later);
-        let mut done = Vec::new();
-        for batch in missing.chunks(BATCH) {
-            let applied: Vec<Option<Applied>> = recovery
-                .write(|txn| batch.iter().map(|entry| apply_one(txn, entry)).collect::<Result<_, FollowError>>())?;
-            let batch = batch.iter().cloned().zip(applied);
-            // Sessions have heard of what was applied before the index failed.
-            done.extend(
-                batch.filter(|(entry, _)| told.iter().all(|told| entry.shard != told.0 || entry.sequence > told.1)),
-            );
+        for (shard, error) in failures {
+            self.fail(shard, &FollowError::Log(shard, error));
         }
-        recovery.finish();
-        Ok(done)
     }
 
     /// Lets readers and proposers know.
-    fn tell(&self, entries: Vec<Entry>, applied: Vec<Option<Applied>>) {
-        for (entry, applied) in entries.into_iter().zip(applied) {
-            let Some(applied) = applied else { continue };
-            (self.watcher)(entry.shard, entry.sequence, &applied);
-            if let Some((_, sequence)) = self.applied.iter().find(|(shard, _)| *shard == entry.shard) {
-                sequence.send_replace(entry.sequence);
+    pub(crate) fn tell<'a>(&mut self, done: impl Iterator<Item = (&'a Entry, Done)>) {
+        for (entry, done) in done {
+            match done {
+                Done::Applied(applied) => {
+                    (self.watcher)(entry.shard, entry.sequence, &applied);
+                    if let Some(hosted) = self.hosted.get(&entry.shard) {
+                        hosted.told.send_replace(entry.sequence);
+                        hosted.waiting.resolve(entry.record.id, applied.outcomes);
+                    }
+                }
+                Done::Passed => {}
+                Done::Failed(error) => self.fail(entry.shard, &error),
             }
-            self.waiting.resolve(entry.record.id, applied.outcomes);
         }
     }
-}
 
-/// Applies a record; `None` for one that this store had applied already.
-fn apply_one(txn: &mut WriteTxn, entry: &Entry) -> Result<Option<Applied>, FollowError> {
-    let Entry { shard, sequence, record, bodies, .. } = entry;
-    let before = txn.applied(*shard)?;
-    if *sequence <= before.sequence {
-        return Ok(None);
+    /// The batch's last record was applied, and nothing since.
+    fn show_mark(&self, batch: &[Entry]) {
+        let (Some(on_mark), Some(entry)) = (&self.on_mark, batch.last().filter(|entry| has_mark(entry))) else {
+            return;
+        };
+        if !self.hosted.get(&entry.shard).is_some_and(Hosted::is_followed) {
+            return;
+        }
+        let read = self.store.read().and_then(|txn| Ok((txn.applied(entry.shard)?, txn)));
+        match read {
+            // Else it was applied before, and more since.
+            Ok((applied, txn)) if applied.sequence == entry.sequence => {
+                on_mark(entry.shard, entry.sequence, paquebot_model::Chain(applied.chain), txn);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(shard = %entry.shard, %error, "the shard cannot be compared with its peers now")
+            }
+        }
     }
-    if *sequence != before.sequence.next() {
-        return Err(FollowError::Gap { shard: *shard, expected: before.sequence.next(), found: *sequence });
+
+    /// Follows a shard no more: it serves what it has and takes no changes.
+    pub(crate) fn fail(&mut self, shard: ShardId, error: &FollowError) {
+        let Some(hosted) = self.hosted.get(&shard).filter(|hosted| hosted.is_followed()) else { return };
+        let text = error.text();
+        tracing::error!(%shard, error = text, "records cannot be applied: this node takes no changes of the shard");
+        hosted.failure.send_replace(Some(text.as_str().into()));
+        hosted.waiting.close(&text);
+        self.feeds.remove(shard);
+        if let Some(troubles) = &self.troubles {
+            let _ = troubles.send(Trouble { shard, kind: error.kind(), text });
+        }
     }
-    let applied = apply(&txn.rows(*shard), Chain(before.chain), *sequence, record)?;
-    txn.change(*shard, &applied.changes)?;
-    let places: HashMap<BlobHash, Location> = bodies.iter().copied().collect();
-    for (account, blob, hash) in &applied.blobs_added {
-        let place = places.get(hash).ok_or(FollowError::NoBody(*shard))?;
-        txn.set_location(*shard, *account, *blob, *place)?;
-    }
-    for (account, blob) in &applied.blobs_removed {
-        txn.remove_location(*shard, *account, *blob)?;
-    }
-    txn.set_applied(*shard, *sequence, applied.chain.0)?;
-    Ok(Some(applied))
 }

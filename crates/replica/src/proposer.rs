@@ -1,17 +1,19 @@
 //! Group commit: while one record is on its way to the log, the next one's ops gather.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use paquebot_log::{AppendError, Body, Log};
-use paquebot_model::{Op, Outcome, Record, RecordId};
+use paquebot_model::{NeedsVersion, Op, Outcome, Record, RecordId};
 use paquebot_types::{Sequence, ShardId};
-use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::waiting::{Reply, Waiters, Waiting};
 
 /// Ops in a record, at most; a proposal's own ops stay together, however many they are.
 const RECORD_OPS: usize = 1024;
+/// Octets of ops in a record, at most, unless its first proposal alone has more: engines take records of 1 MiB.
+const RECORD_BYTES: usize = 512 << 10;
 /// Octets of bodies that one record brings, at most, beyond those of its first proposal.
 const RECORD_BODY_BYTES: usize = 8 << 20;
 /// Proposals that wait for the record before theirs; more wait in their sessions.
@@ -41,80 +43,46 @@ impl From<AppendError> for ProposeError {
     }
 }
 
-type Reply = oneshot::Sender<Result<Vec<Outcome>, ProposeError>>;
-
 struct Proposal {
     ops: Vec<Op>,
     bodies: Vec<Body>,
     reply: Reply,
 }
 
-/// Who waits for which outcomes of a record: the number of ops of each, in order.
-pub struct Waiting {
-    waiting: Mutex<HashMap<RecordId, Vec<(usize, Reply)>>>,
-}
-
-impl Waiting {
-    pub fn new() -> Self {
-        Self { waiting: Mutex::new(HashMap::new()) }
-    }
-
-    /// Gives each waiter of a record the outcomes of its ops.
-    pub fn resolve(&self, id: RecordId, outcomes: Vec<Outcome>) {
-        let Some(waiters) = self.waiting.lock().remove(&id) else { return };
-        let mut outcomes = outcomes.into_iter();
-        for (count, reply) in waiters {
-            let own: Vec<Outcome> = outcomes.by_ref().take(count).collect();
-            let result = match own.len() == count {
-                true => Ok(own),
-                false => Err(ProposeError::Unknown("the record was applied before".into())),
-            };
-            // A session that has ended does not wait for its answer.
-            let _ = reply.send(result);
-        }
-    }
-
-    pub fn fail(&self, id: RecordId, error: &ProposeError) {
-        for (_, reply) in self.waiting.lock().remove(&id).unwrap_or_default() {
-            let _ = reply.send(Err(error.clone()));
-        }
-    }
-
-    /// Fails everyone: the records may be in the log, but this node will not apply them.
-    pub fn fail_all(&self, error: &ProposeError) {
-        let waiting = std::mem::take(&mut *self.waiting.lock());
-        for (_, reply) in waiting.into_values().flatten() {
-            let _ = reply.send(Err(error.clone()));
-        }
-    }
-}
-
 /// The way into one shard's log.
-#[derive(Clone)]
-pub struct Proposer {
+pub(crate) struct Proposer {
     queue: mpsc::Sender<Proposal>,
+    record_version: watch::Receiver<u8>,
 }
 
 /// What a proposer needs of the node around it.
-pub struct Surroundings {
-    pub shard: ShardId,
-    pub node: String,
-    pub log: Arc<dyn Log>,
-    pub waiting: Arc<Waiting>,
+pub(crate) struct Surroundings {
+    pub(crate) shard: ShardId,
+    pub(crate) node: Arc<str>,
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) waiting: Arc<Waiting>,
     /// The last applied sequence.
-    pub applied: tokio::sync::watch::Receiver<Sequence>,
+    pub(crate) applied: watch::Receiver<Sequence>,
+    /// The version up to which every member reads records.
+    pub(crate) record_version: watch::Receiver<u8>,
+    /// How long a record whose outcome is unknown may yet show up.
+    pub(crate) unknown_wait: Duration,
 }
 
 impl Proposer {
-    /// Starts the task that gathers; it ends with the last clone of the proposer.
-    pub fn start(surroundings: Surroundings) -> Self {
+    /// Starts the task that gathers; it ends with the proposer.
+    pub(crate) fn start(surroundings: Surroundings) -> Self {
         let (queue, proposals) = mpsc::channel(QUEUE);
+        let record_version = surroundings.record_version.clone();
         tokio::spawn(gather(surroundings, proposals));
-        Self { queue }
+        Self { queue, record_version }
     }
 
     /// Proposes ops that stay together in one record; gives their outcomes once they are durable and applied here.
-    pub async fn propose(&self, ops: Vec<Op>, bodies: Vec<Body>) -> Result<Vec<Outcome>, ProposeError> {
+    pub(crate) async fn propose(&self, ops: Vec<Op>, bodies: Vec<Body>) -> Result<Vec<Outcome>, ProposeError> {
+        let max = *self.record_version.borrow();
+        let ops = ops.into_iter().map(|op| op.for_version(max)).collect::<Result<Vec<Op>, NeedsVersion>>();
+        let ops = ops.map_err(|error| ProposeError::Unavailable(error.to_string()))?;
         let (reply, outcomes) = oneshot::channel();
         let stopped = || ProposeError::Unavailable("the server is stopping".into());
         self.queue.send(Proposal { ops, bodies, reply }).await.map_err(|_| stopped())?;
@@ -134,14 +102,19 @@ async fn gather(surroundings: Surroundings, mut proposals: mpsc::Receiver<Propos
         };
         let (mut ops, mut bodies, mut waiters) = (first.ops, first.bodies, vec![]);
         waiters.push((ops.len(), first.reply));
-        let mut body_bytes = 0;
+        let (mut bytes, mut body_bytes) = (bytes_of(&ops), 0);
         while let Ok(next) = proposals.try_recv() {
-            let next_bytes: usize = next.bodies.iter().map(Body::unwritten_bytes).sum();
-            if ops.len() + next.ops.len() > RECORD_OPS || body_bytes + next_bytes > RECORD_BODY_BYTES {
+            let next_bytes = bytes_of(&next.ops);
+            let next_body_bytes: usize = next.bodies.iter().map(Body::unwritten_bytes).sum();
+            if ops.len() + next.ops.len() > RECORD_OPS
+                || bytes + next_bytes > RECORD_BYTES
+                || body_bytes + next_body_bytes > RECORD_BODY_BYTES
+            {
                 left_over = Some(next);
                 break;
             }
-            body_bytes += next_bytes;
+            bytes += next_bytes;
+            body_bytes += next_body_bytes;
             waiters.push((next.ops.len(), next.reply));
             ops.extend(next.ops);
             bodies.extend(next.bodies);
@@ -150,7 +123,11 @@ async fn gather(surroundings: Surroundings, mut proposals: mpsc::Receiver<Propos
     }
 }
 
-async fn append(surroundings: &Surroundings, ops: Vec<Op>, bodies: Vec<Body>, waiters: Vec<(usize, Reply)>) {
+fn bytes_of(ops: &[Op]) -> usize {
+    ops.iter().map(Op::encoded_bytes).sum()
+}
+
+async fn append(surroundings: &Surroundings, ops: Vec<Op>, bodies: Vec<Body>, waiters: Waiters) {
     let id = match random_id() {
         Ok(id) => id,
         Err(error) => {
@@ -163,10 +140,21 @@ async fn append(surroundings: &Surroundings, ops: Vec<Op>, bodies: Vec<Body>, wa
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let time_ms = u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX);
     let after = *surroundings.applied.borrow();
-    let record = Record { id, after, time_ms, node: surroundings.node.clone(), ops };
-    surroundings.waiting.waiting.lock().insert(id, waiters);
-    if let Err(error) = surroundings.log.append(surroundings.shard, record, bodies).await {
-        surroundings.waiting.fail(id, &error.into());
+    let record = Record { id, after, time_ms, node: surroundings.node.to_string(), ops };
+    if !surroundings.waiting.insert(id, waiters) {
+        return;
+    }
+    match surroundings.log.append(surroundings.shard, record, bodies).await {
+        Ok(_) => {}
+        // The log itself may tell, if the record comes out of it.
+        Err(error @ AppendError::Unknown(_)) if !surroundings.unknown_wait.is_zero() => {
+            let (waiting, wait) = (surroundings.waiting.clone(), surroundings.unknown_wait);
+            tokio::spawn(async move {
+                tokio::time::sleep(wait).await;
+                waiting.fail(id, &error.into());
+            });
+        }
+        Err(error) => surroundings.waiting.fail(id, &error.into()),
     }
 }
 

@@ -6,6 +6,7 @@ use paquebot_protocol::Tag;
 use paquebot_protocol::response::Code;
 use paquebot_replica::ProposeError;
 
+use crate::reading::moved;
 use crate::session::Session;
 use crate::shared::Counters;
 use crate::state::{End, Flow};
@@ -51,6 +52,7 @@ impl Session {
     pub(crate) fn failed(&mut self, tag: &Tag, error: &ServiceError) -> Flow {
         let (code, text) = match error {
             ServiceError::Propose(ProposeError::Unknown(why)) => return Err(End::Unknown(why.clone())),
+            ServiceError::NotHosted(_) => return Err(moved()),
             ServiceError::Propose(ProposeError::Full) => (Code::OverQuota, "The disk is full"),
             ServiceError::Propose(ProposeError::Unavailable(_)) => (Code::Unavailable, "Changes cannot be taken now"),
             ServiceError::Unfetched(_) => (Code::Unavailable, "A message cannot be fetched from another node now"),

@@ -121,6 +121,9 @@ async fn finish(session: &mut Session) -> Flow {
     if *session.stopping.borrow() {
         return Err(stopping());
     }
+    if session.state.identity().is_some_and(|identity| identity.account.hosting().is_over()) {
+        return Err(moved());
+    }
     session.conn.flush_if_full().await
 }
 
@@ -143,12 +146,18 @@ async fn wait(session: &mut Session) -> Flow {
         biased;
         filled = session.conn.fill() => filled,
         _ = session.stopping.wait_for(|stopping| *stopping), if between_commands => Err(stopping()),
+        () = session.state.moved(), if between_commands => Err(moved()),
         () = sleep_until(deadline) => Err(End::Bye("Autologout; waited for too long".into())),
     }
 }
 
 pub(crate) fn stopping() -> End {
     End::Bye("The server is shutting down".into())
+}
+
+/// The account is not on this machine any more.
+pub(crate) fn moved() -> End {
+    End::Bye("Your mail is served by another machine from now on; please connect again".into())
 }
 
 impl Session {

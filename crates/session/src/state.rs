@@ -43,6 +43,24 @@ pub(crate) enum State {
     Selected(Identity, Box<Selected>),
 }
 
+impl State {
+    /// Who the session acts for, once it is known.
+    pub(crate) fn identity(&self) -> Option<&Identity> {
+        match self {
+            Self::NotAuthenticated => None,
+            Self::Authenticated(identity) | Self::Selected(identity, _) => Some(identity),
+        }
+    }
+
+    /// Resolves when the account is not on this machine any more.
+    pub(crate) async fn moved(&self) {
+        match self.identity() {
+            Some(identity) => identity.account.hosting().clone().over().await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
 /// Who a session acts for.
 pub(crate) struct Identity {
     pub(crate) account: Account,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use paquebot_delivery::{Config, Peer, Recipients, Shared, StoredUsers, serve};
 use paquebot_log::{AppendError, Body, BoxFuture, Feed, Log, LogError};
 use paquebot_log_embedded::EmbeddedLog;
-use paquebot_mailbox::{Account, Service, usual_mailboxes};
+use paquebot_mailbox::{Account, Service, ServiceOptions};
 use paquebot_model::Record;
 use paquebot_store::fs::RealFs;
 use paquebot_store::{Options, Store};
@@ -93,7 +93,7 @@ impl Server {
             fault: std::sync::Mutex::new(None),
             gate: Arc::default(),
         });
-        let service = Service::start(store, log.clone(), "test", usual_mailboxes()).await.unwrap();
+        let service = Service::start(store, log.clone(), "test", ServiceOptions::default()).await.unwrap();
         for name in ["anna", "bob@example.org"] {
             service.add_login(name, Some("hash".into())).await.unwrap();
         }

@@ -3,7 +3,7 @@
 use paquebot_protocol::{Event, Tag};
 use tokio::time::{Instant, sleep_until};
 
-use crate::reading::stopping;
+use crate::reading::{moved, stopping};
 use crate::session::Session;
 use crate::state::{End, Flow, State};
 use crate::view::Expunges;
@@ -14,6 +14,8 @@ enum Woken {
     Changed,
     Keepalive,
     Stopping,
+    /// The account is not on this machine any more.
+    Moved,
 }
 
 /// Answers IDLE: tells what changes, when it does, until the client says DONE.
@@ -46,12 +48,20 @@ pub(crate) async fn idle(session: &mut Session, tag: &Tag) -> Flow {
                 session.writer().untagged_ok(None, "Still here");
             }
             Woken::Stopping => return Err(stopping()),
+            Woken::Moved => return Err(moved()),
         }
     }
 }
 
 async fn wait(session: &mut Session, keepalive: Instant) -> Woken {
     let Session { conn, state, stopping, .. } = session;
+    let hosting = state.identity().map(|identity| identity.account.hosting().clone());
+    let moved = async {
+        match hosting {
+            Some(mut hosting) => hosting.over().await,
+            None => std::future::pending().await,
+        }
+    };
     let changed = async {
         if let State::Selected(_, selected) = state
             && selected.bell.changed().await.is_ok()
@@ -66,6 +76,7 @@ async fn wait(session: &mut Session, keepalive: Instant) -> Woken {
         filled = conn.fill() => Woken::Input(filled),
         () = changed => Woken::Changed,
         () = async { drop(stopping.wait_for(|stopping| *stopping).await) } => Woken::Stopping,
+        () = moved => Woken::Moved,
         () = sleep_until(keepalive) => Woken::Keepalive,
     }
 }

@@ -9,7 +9,7 @@ use paquebot_auth::{
     SessionLimitSettings, SessionLimits, SourceError, Throttle, ThrottleSettings, UserName,
 };
 use paquebot_log_embedded::EmbeddedLog;
-use paquebot_mailbox::{Service, usual_mailboxes};
+use paquebot_mailbox::{Service, ServiceOptions};
 use paquebot_session::{Config, Counters, Listener, Router, Shared, Tls, serve};
 use paquebot_store::fs::RealFs;
 use paquebot_store::{Options, Store};
@@ -54,7 +54,7 @@ impl Server {
         let (store, tail) = Store::open(Arc::new(RealFs), data.path(), Options::default()).unwrap();
         let store = Arc::new(store);
         let log = Arc::new(EmbeddedLog::open(store.clone(), tail).unwrap());
-        let service = Service::start(store, log, "test", usual_mailboxes()).await.unwrap();
+        let service = Service::start(store, log, "test", ServiceOptions::default()).await.unwrap();
         let authenticator = Authenticator::new(
             vec![Arc::new(Users)],
             ServerSecret::random().unwrap(),
