@@ -3,3 +3,4 @@
 //! Leases and placement are hints: safety never depends on a clock, nor on who believes to be responsible. What must not be lost is in the log.
 
 pub mod placement;
+pub mod registry;
