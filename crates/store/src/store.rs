@@ -267,6 +267,13 @@ impl Inner {
         self.appended_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
+    /// Sees to it, as far as that can be, that removing something does not meet a full disk.
+    pub(crate) fn make_room_to_remove(&self) {
+        if let Err(error) = self.make_room(false) {
+            tracing::warn!(%error, "cannot keep space for the index");
+        }
+    }
+
     fn checkpoint_due(&self) -> bool {
         let last = self.checkpoint.lock();
         let bytes = self.appended_bytes.load(Ordering::Relaxed) - last.appended_bytes;

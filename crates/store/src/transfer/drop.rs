@@ -24,6 +24,7 @@ impl Store {
     pub fn drop_shard(&self, shard: ShardId) -> Result<(), DropError> {
         let Some(_turn) = Turn::take(self, shard) else { return Err(DropError::Busy { shard }) };
         loop {
+            self.inner().make_room_to_remove();
             let removed = self.write(|txn| -> Result<Step, IndexError> {
                 let mut step = Step::default();
                 // Each time, since a failed index that was opened again may be as it was before the first.

@@ -64,6 +64,7 @@ impl Store {
         let turn = Turn::take(self, shard).ok_or(ImportError::Busy { shard })?;
         let mark = ImportMark { import: self.inner().imports.fetch_add(1, Ordering::Relaxed) + 1, chunks: 0 };
         loop {
+            self.inner().make_room_to_remove();
             let removed = self.write(|txn| -> Result<Step, IndexError> {
                 let mut step = Step::default();
                 txn.put_out_of_use(shard, mark)?;
