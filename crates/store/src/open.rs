@@ -116,11 +116,13 @@ pub(crate) fn open_index(
 /// The groups' records that the index has not applied yet. `unapplied` learns of them too.
 pub(crate) fn tail(index: &Index, log: &Log, unapplied: &mut Unapplied) -> Result<Tail, IndexError> {
     let snapshot = index.read(Arc::default())?;
+    // Whatever comes to be in these does not come from here.
+    let importing = snapshot.importing()?;
     let mut tail = Tail { groups: Vec::with_capacity(log.groups.len()), torn: log.torn };
     for group in &log.groups {
         let mut records = Vec::with_capacity(group.records.len());
         for (shard, sequence, bytes) in &group.records {
-            if *sequence > snapshot.applied(*shard)?.sequence {
+            if *sequence > snapshot.applied(*shard)?.sequence && !importing.contains(shard) {
                 records.push(TailRecord { shard: *shard, sequence: *sequence, bytes: bytes.clone() });
             }
         }

@@ -14,8 +14,8 @@ use paquebot_model::RowChange;
 use paquebot_store::fs::{Fs, RealFs};
 use paquebot_store::recorded::{Fault, RecordedFs, When};
 use paquebot_store::{
-    BackupError, Budget, DropError, ExportError, Fetched, ImportError, IndexError, Options, PlaceError, Problem, Store,
-    Wanted,
+    BackupError, Budget, DropError, ExportError, Fetched, GroupItem, ImportError, IndexError, Options, PlaceError,
+    Problem, Store, Wanted,
 };
 use paquebot_types::{BlobHash, BlobId, Sequence, ShardId};
 use toy::{Change, Random, Record, SHARDS, account, exists};
@@ -344,4 +344,22 @@ fn a_store_of_an_earlier_version_gets_the_tables_that_it_lacks() {
     assert_eq!(differs(&store, &elsewhere, &elsewhere.ends(), &all), None);
     elsewhere::import(&store, &elsewhere, &elsewhere.ends(), SHARD).unwrap();
     assert_eq!(differs(&store, &elsewhere, &elsewhere.ends(), &all), None);
+}
+
+#[test]
+fn records_of_before_are_not_applied_to_a_shard_that_is_taken_in() {
+    let (fs, elsewhere) = (RecordedFs::new(), log_of(2));
+    let store = open(&fs).unwrap().0;
+    // One of a shard beside it waits too, so the mark stays and a start reads both.
+    let records = SHARDS.map(|shard| GroupItem::Record { shard, sequence: Sequence(1), bytes: b"" });
+    store.append_group(&records).unwrap();
+    drop(store.begin_import(SHARD, blob_of).unwrap());
+    store.checkpoint().unwrap();
+    drop(store);
+    let (store, tail) = Store::open(Arc::new(fs.clone()) as Arc<dyn Fs>, &toy::dir(), toy::options()).unwrap();
+    let waiting: Vec<ShardId> =
+        tail.groups.iter().flat_map(|group| &group.records).map(|record| record.shard).collect();
+    assert_eq!(waiting, [SHARDS[0]]);
+    elsewhere::import(&store, &elsewhere, &elsewhere.ends(), SHARD).unwrap();
+    assert_eq!(differs(&store, &elsewhere, &elsewhere.ends(), &BTreeSet::new()), None);
 }
