@@ -29,6 +29,9 @@ pub enum SortKey {
     Arrival,
     Cc,
     Date,
+    /// RFC 5957: the name that the first From address shows.
+    DisplayFrom,
+    DisplayTo,
     From,
     Size,
     Subject,
@@ -58,6 +61,8 @@ fn criterion(parser: &mut Parser<'_>) -> Parsed<SortCriterion> {
         "ARRIVAL" => SortKey::Arrival,
         "CC" => SortKey::Cc,
         "DATE" => SortKey::Date,
+        "DISPLAYFROM" => SortKey::DisplayFrom,
+        "DISPLAYTO" => SortKey::DisplayTo,
         "FROM" => SortKey::From,
         "SIZE" => SortKey::Size,
         "SUBJECT" => SortKey::Subject,

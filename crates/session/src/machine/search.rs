@@ -15,8 +15,9 @@ use paquebot_protocol::response::{Code, ESearch};
 use paquebot_protocol::{NumberKind, SequenceSet, Tag};
 use paquebot_types::{ModSeq, SeqNum, UidSet};
 
+pub(super) use self::envelope::displayed;
 use self::plan::Meaning;
-pub(super) use self::plan::Plan;
+pub(super) use self::plan::{EnvelopeField, Plan};
 pub(super) use self::scan::{Found, ScanError, Wanted, find};
 use crate::session::Session;
 use crate::state::Flow;

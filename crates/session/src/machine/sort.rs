@@ -1,9 +1,9 @@
-//! SORT (RFC 5256) with RETURN (RFC 5267, 3).
+//! SORT (RFC 5256) with RETURN (RFC 5267, 3) and by what is shown of addresses (RFC 5957).
 
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use paquebot_message::SummaryRef;
+use paquebot_message::{Form, SummaryRef, casemap};
 use paquebot_model::{Message, Scan};
 use paquebot_protocol::command::{ReturnOptions, Sort, SortCriterion, SortKey};
 use paquebot_protocol::response::ESearch;
@@ -12,7 +12,10 @@ use paquebot_types::UidSet;
 
 use super::background::in_background;
 use super::bodies::Bodies;
-use super::search::{Found, Plan, ScanError, Wanted, find, highest_modseq, plan, told_number, unknown_charset, warn};
+use super::search::{
+    EnvelopeField, Found, Plan, ScanError, Wanted, displayed, find, highest_modseq, plan, told_number, unknown_charset,
+    warn,
+};
 use super::walk::Walk;
 use crate::session::Session;
 use crate::state::Flow;
@@ -145,6 +148,7 @@ impl Keys {
     fn push(&mut self, number: u32, message: &Message, summary: Option<&SummaryRef<'_>>) {
         self.numbers.push(number);
         for criterion in &self.criteria {
+            let shown_text;
             let text = match criterion.key {
                 SortKey::Arrival => {
                     self.values.push(Value::Number(message.internal_date.unix_seconds()));
@@ -159,6 +163,15 @@ impl Keys {
                     let sent = summary.and_then(SummaryRef::sent_date).map(|date| date.unix_seconds);
                     self.values.push(Value::Number(sent.unwrap_or(message.internal_date.unix_seconds())));
                     continue;
+                }
+                SortKey::DisplayFrom | SortKey::DisplayTo => {
+                    let field = match criterion.key {
+                        SortKey::DisplayFrom => EnvelopeField::From,
+                        _ => EnvelopeField::To,
+                    };
+                    let shown = summary.map(|summary| displayed(summary.envelope(Form::Utf8), field));
+                    shown_text = casemap::normalise(&shown.unwrap_or_default());
+                    shown_text.as_bytes()
                 }
                 SortKey::Cc => summary.map_or(&[][..], |summary| summary.sort_cc()),
                 SortKey::From => summary.map_or(&[][..], |summary| summary.sort_from()),

@@ -11,6 +11,7 @@ mod limits;
 mod login;
 mod mailboxes;
 mod passed_on;
+mod quorum;
 mod random;
 mod scram;
 mod searching;

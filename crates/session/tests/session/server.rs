@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use paquebot_auth::{
     Access, Authenticator, AuthenticatorSettings, CredentialSource, Credentials, Found, Scheme, ServerSecret,
@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::client::Client;
+use crate::quorum::{Quorum, QuorumLog};
 
 /// A server with the accounts alice and bob, both with the password `secret`.
 pub struct Server {
@@ -25,6 +26,7 @@ pub struct Server {
     pub tls: SocketAddr,
     pub stop: watch::Sender<bool>,
     pub shared: Arc<Shared>,
+    pub quorum: Arc<Mutex<Quorum>>,
     _data: TempDir,
 }
 
@@ -53,7 +55,9 @@ impl Server {
         let data = tempfile::tempdir().unwrap();
         let (store, tail) = Store::open(Arc::new(RealFs), data.path(), Options::default()).unwrap();
         let store = Arc::new(store);
-        let log = Arc::new(EmbeddedLog::open(store.clone(), tail).unwrap());
+        let quorum = Arc::new(Mutex::new(Quorum::There));
+        let inner = EmbeddedLog::open(store.clone(), tail).unwrap();
+        let log = Arc::new(QuorumLog { inner, quorum: quorum.clone() });
         let service = Service::start(store, log, "test", ServiceOptions::default()).await.unwrap();
         let authenticator = Authenticator::new(
             vec![Arc::new(Users)],
@@ -75,7 +79,7 @@ impl Server {
         });
         let plain = listen(Listener::StartTls, shared.clone()).await;
         let tls = listen(Listener::ImplicitTls, shared.clone()).await;
-        Self { plain, tls, stop, shared, _data: data }
+        Self { plain, tls, stop, shared, quorum, _data: data }
     }
 
     /// The store's directory.

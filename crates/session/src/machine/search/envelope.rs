@@ -1,4 +1,4 @@
-//! Searching the fields that ENVELOPE has, in its text as the index holds it: no body is opened for them.
+//! Searching the fields that ENVELOPE has, and what is shown of them, in its text as the index holds it: no body is opened for them.
 
 use std::borrow::Cow;
 
@@ -24,6 +24,16 @@ pub(super) fn contains(envelope: &[u8], field: EnvelopeField, needle: &Needle) -
             addresses.is_some_and(|addresses| needle.is_empty() || needle.is_in(&addresses))
         }
     }
+}
+
+/// What a mailer shows of the first address of a field: its name or, if it has none, `local@domain`; of a group, the group's name. Empty if
+/// there is none (RFC 5957, 3).
+pub(in crate::machine) fn displayed(envelope: &[u8], field: EnvelopeField) -> String {
+    let mut reader = Reader { rest: envelope.strip_prefix(b"(").unwrap_or_default() };
+    for _ in 0..place(field) {
+        reader.skip_value();
+    }
+    reader.first_displayed().unwrap_or_default()
 }
 
 /// How many values of the envelope come before the field (RFC 9051, 9: `envelope`).
@@ -129,6 +139,18 @@ impl<'a> Reader<'a> {
         }
     }
 
+    fn first_displayed(&mut self) -> Option<String> {
+        let (Token::Open, Token::Open) = (self.token()?, self.token()?) else { return None };
+        let (name, _route, local, domain) = (self.text(), self.text(), self.text(), self.text());
+        let name = name.map(|name| encoded_word::decode(&name).to_string()).filter(|name| !name.trim().is_empty());
+        if name.is_some() {
+            return name;
+        }
+        let mut shown = String::new();
+        push_address(&local?, &domain.unwrap_or_default(), &mut shown);
+        Some(shown)
+    }
+
     /// `"(" 1*address ")" / nil`, as people write them; `None` for NIL.
     fn addresses(&mut self) -> Option<String> {
         let Token::Open = self.token()? else { return None };
@@ -174,6 +196,24 @@ mod tests {
         let mut out = Vec::new();
         write_envelope(&structure, &structure.parts()[0], form, &mut out);
         out
+    }
+
+    #[test]
+    fn what_is_shown_is_a_name_or_an_address() {
+        for (field, shown) in [
+            ("\"Smith, Joe\" <joe@example.org>, ann@x", "Smith, Joe"),
+            ("=?utf-8?q?J=C3=B6rg?= <j@x>", "Jörg"),
+            ("\"\" <joe@example.org>", "joe@example.org"),
+            ("joe@example.org", "joe@example.org"),
+            ("friends: Ann <ann@x>;", "friends"),
+        ] {
+            for form in [Form::Ascii, Form::Utf8] {
+                let envelope = envelope(&format!("Subject: (x\r\nFrom: {field}\r\n\r\n"), form);
+                assert_eq!(displayed(&envelope, EnvelopeField::From), shown, "{}", envelope.escape_ascii());
+                assert_eq!(displayed(&envelope, EnvelopeField::To), "");
+            }
+        }
+        assert_eq!(displayed(b"(NIL \"x", EnvelopeField::From), "");
     }
 
     #[test]

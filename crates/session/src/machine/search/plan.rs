@@ -88,7 +88,7 @@ pub(super) enum Test {
 
 /// A field that the index holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum EnvelopeField {
+pub(in crate::machine) enum EnvelopeField {
     Subject,
     From,
     To,

@@ -42,7 +42,8 @@ async fn octets_go_both_ways_and_what_was_read_before_comes_first() {
     });
     let (mut got_up, mut got_down) = (Vec::new(), Vec::new());
     let (one, other) = tokio::join!(from_node.read_to_end(&mut got_up), from_client.read_to_end(&mut got_down));
-    (one.unwrap(), other.unwrap());
+    one.unwrap();
+    other.unwrap();
     writers.await.unwrap();
     let pumped = pumped.await.unwrap();
     assert!(matches!(pumped.ended, Ended::Orderly));
