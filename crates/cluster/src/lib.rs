@@ -2,5 +2,13 @@
 //!
 //! Leases and placement are hints: safety never depends on a clock, nor on who believes to be responsible. What must not be lost is in the log.
 
+pub mod etcd_care;
+mod holders;
+mod hosting;
+pub mod marks;
 pub mod placement;
 pub mod registry;
+pub mod trimming;
+
+pub use holders::RegisteredHolders;
+pub use hosting::Hosting;

@@ -48,7 +48,7 @@ pub struct MemberState {
 /// Asks every member.
 pub async fn look(link: &Link) -> Health {
     let mut members = Vec::new();
-    for (number, endpoint) in link.endpoints().enumerate() {
+    for (number, endpoint) in link.endpoints().into_iter().enumerate() {
         let status = link.ask(number, |kv| kv.status(number)).await;
         let state = status.map_err(|failure| failure.to_string()).map(|status| MemberState {
             version: status.version,

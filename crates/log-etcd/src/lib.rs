@@ -88,6 +88,8 @@ const LAG: Duration = Duration::from_secs(1);
 /// The etcd engine. It works on the runtime that opened it, whoever asks; its tasks end with it.
 pub struct EtcdLog {
     runtime: Handle,
+    /// `None` for a simulated etcd.
+    members: Option<Arc<Members>>,
     asked: Asked,
     shards: Arc<Shards>,
     found: Arc<Found>,
@@ -135,8 +137,17 @@ impl EtcdLog {
         tail: Tail,
         keepers: Arc<dyn Keepers>,
     ) -> Result<Self, OpenError> {
-        let kv = Arc::new(Members::new(&options));
-        Self::begin(options, kv, |_| BodyWriter::start(store), tail, keepers).await
+        let members = Arc::new(Members::new(&options));
+        let mut log = Self::begin(options, members.clone(), |_| BodyWriter::start(store), tail, keepers).await?;
+        log.members = Some(members);
+        Ok(log)
+    }
+
+    /// Goes on with the members of etcd at these addresses: some have come or gone.
+    pub fn set_endpoints(&self, endpoints: &[String]) {
+        if let Some(members) = &self.members {
+            members.set_endpoints(endpoints);
+        }
     }
 
     async fn begin(
@@ -158,6 +169,7 @@ impl EtcdLog {
         tasks.spawn(expire(shards.clone(), found.clone()));
         Ok(Self {
             runtime: Handle::current(),
+            members: None,
             asked: Asked { link, health, bodies, keepers, commits },
             shards,
             found,

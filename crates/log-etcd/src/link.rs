@@ -19,7 +19,6 @@ pub struct Link {
     pub options: Options,
     pub keys: Keys,
     kv: Arc<dyn Kv>,
-    endpoints: Vec<String>,
     /// The member that is asked now.
     current: AtomicUsize,
     /// Set by a request that failed, cleared by one that a quorum answered.
@@ -28,12 +27,12 @@ pub struct Link {
 
 impl Link {
     pub fn new(options: Options, kv: Arc<dyn Kv>) -> Self {
-        let (keys, endpoints) = (Keys::new(&options.prefix), kv.endpoints());
-        Self { options, keys, kv, endpoints, current: AtomicUsize::new(0), suspect: AtomicBool::new(false) }
+        let keys = Keys::new(&options.prefix);
+        Self { options, keys, kv, current: AtomicUsize::new(0), suspect: AtomicBool::new(false) }
     }
 
-    pub fn endpoints(&self) -> impl Iterator<Item = &str> {
-        self.endpoints.iter().map(String::as_str)
+    pub fn endpoints(&self) -> Vec<String> {
+        self.kv.endpoints()
     }
 
     /// Asks one member, by its number, within the time of an attempt.
@@ -138,12 +137,12 @@ impl Link {
 
     /// The next member's turn, unless somebody passed it on already.
     fn pass_on(&self, member: usize) {
-        let next = (member + 1) % self.endpoints.len().max(1);
+        let next = (member + 1) % self.endpoints().len().max(1);
         let _ = self.current.compare_exchange(member, next, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     fn named(&self, member: usize, failure: Failure) -> Failure {
-        let endpoint = self.endpoints.get(member).map_or("", String::as_str);
+        let endpoint = self.endpoints().get(member).cloned().unwrap_or_default();
         let named = |said| format!("{endpoint}: {said}");
         match failure {
             Failure::Refused(said) => Failure::Refused(named(said)),

@@ -14,7 +14,7 @@ const OPERATIONS: usize = 128;
 
 /// Makes sure that there is an etcd that can be used.
 pub async fn reach(link: &Link) -> Result<Health, OpenError> {
-    if link.endpoints().next().is_none() {
+    if link.endpoints().is_empty() {
         return Err(OpenError::NoEndpoints);
     }
     let health = health::look(link).await;

@@ -4,10 +4,12 @@ mod connect;
 mod watch;
 
 use std::future::Future;
+use std::sync::Arc;
 
 use etcd_client::{AlarmAction, AlarmType, Client, Compare, CompareOp, Error, GetOptions, SortOrder, SortTarget};
 use etcd_client::{TxnOp, TxnOpResponse, TxnResponse};
 use paquebot_log::BoxFuture;
+use parking_lot::RwLock;
 use tokio::sync::Mutex;
 
 use crate::failure::Failure;
@@ -23,7 +25,7 @@ const ANSWER_BYTES_MAX: usize = 256 << 20;
 /// Connections to all members.
 pub struct Members {
     options: Options,
-    members: Vec<Member>,
+    members: RwLock<Vec<Arc<Member>>>,
 }
 
 struct Member {
@@ -34,16 +36,32 @@ struct Member {
 
 impl Members {
     pub fn new(options: &Options) -> Self {
-        let member = |endpoint: &String| Member {
-            endpoint: endpoint.clone(),
-            requests: Mutex::default(),
-            watches: Watches::new(endpoint.clone(), options.clone()),
-        };
-        Self { options: options.clone(), members: options.endpoints.iter().map(member).collect() }
+        let members = Self { options: options.clone(), members: RwLock::default() };
+        members.set_endpoints(&options.endpoints);
+        members
     }
 
-    fn member(&self, number: usize) -> Result<&Member, Failure> {
-        self.members.get(number).ok_or_else(|| Failure::Refused("no such member".into()))
+    /// Goes on with these members; connections to those that there were already stay.
+    pub fn set_endpoints(&self, endpoints: &[String]) {
+        let mut members = self.members.write();
+        let known = std::mem::take(&mut *members);
+        *members = endpoints
+            .iter()
+            .map(|endpoint| match known.iter().find(|member| member.endpoint == *endpoint) {
+                Some(member) => member.clone(),
+                None => Arc::new(Member {
+                    endpoint: endpoint.clone(),
+                    requests: Mutex::default(),
+                    watches: Watches::new(endpoint.clone(), self.options.clone()),
+                }),
+            })
+            .collect();
+    }
+
+    /// One whose number is past the last was asked for before there were fewer.
+    fn member(&self, number: usize) -> Result<Arc<Member>, Failure> {
+        let members = self.members.read();
+        members.get(number).cloned().ok_or_else(|| Failure::NotDone("there is no such member any more".into()))
     }
 
     async fn ask<T, F>(&self, member: usize, call: impl FnOnce(Client) -> F) -> Result<T, Failure>
@@ -68,7 +86,7 @@ impl Members {
 
 impl Kv for Members {
     fn endpoints(&self) -> Vec<String> {
-        self.members.iter().map(|member| member.endpoint.clone()).collect()
+        self.members.read().iter().map(|member| member.endpoint.clone()).collect()
     }
 
     fn txn(&self, member: usize, txn: Txn) -> BoxFuture<'_, Result<Answer, Failure>> {
@@ -111,7 +129,7 @@ impl Kv for Members {
     }
 
     fn give_up(&self, member: usize, connection: Connection) {
-        let Some(member) = self.members.get(member) else { return };
+        let Ok(member) = self.member(member) else { return };
         match connection {
             // Somebody who connects anew needs no other to do so.
             Connection::Requests => drop(member.requests.try_lock().map(|mut client| *client = None)),
