@@ -2,12 +2,15 @@
 //!
 //! Leases and placement are hints: safety never depends on a clock, nor on who believes to be responsible. What must not be lost is in the log.
 
+pub mod authority;
 pub mod etcd_care;
 mod holders;
 mod hosting;
+pub mod identity;
 pub mod marks;
 pub mod placement;
 pub mod registry;
+pub mod token;
 pub mod trimming;
 
 pub use holders::RegisteredHolders;

@@ -202,6 +202,8 @@ struct Written {
     form: u32,
     replicas: usize,
     nodes: Vec<NodeName>,
-    /// A shard, its hosts, and where it was moved by hand: nodes by their places in `nodes`.
-    shards: Vec<(u16, Vec<(usize, Standing)>, Vec<usize>)>,
+    shards: Vec<Row>,
 }
+
+/// A shard, its hosts, and where it was moved by hand: nodes by their places in [`Written::nodes`].
+type Row = (u16, Vec<(usize, Standing)>, Vec<usize>);
