@@ -9,6 +9,7 @@ mod hosting;
 pub mod identity;
 pub mod marks;
 pub mod placement;
+pub mod placing;
 pub mod registry;
 pub mod token;
 pub mod trimming;

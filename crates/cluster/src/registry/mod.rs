@@ -10,6 +10,7 @@
 
 mod change;
 mod entries;
+mod tokens;
 mod view;
 
 use std::sync::Arc;
