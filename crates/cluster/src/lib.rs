@@ -8,11 +8,15 @@ mod holders;
 mod hosting;
 pub mod identity;
 pub mod marks;
+mod node;
 pub mod placement;
 pub mod placing;
 pub mod registry;
+mod settings;
 pub mod token;
 pub mod trimming;
 
 pub use holders::RegisteredHolders;
 pub use hosting::Hosting;
+pub use node::{Node, NodeError, start_etcd};
+pub use settings::{Etcd, QUOTA_BYTES, Settings};

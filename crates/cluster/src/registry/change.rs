@@ -89,6 +89,13 @@ impl Registry {
         Ok(())
     }
 
+    /// The placement, as a quorum has it.
+    pub async fn table(&self) -> Result<Table, RegistryError> {
+        let found = self.client().get(self.key("table"), None).await?;
+        let kv = found.kvs().first().ok_or(RegistryError::NoTable)?;
+        Ok(Table::decode(kv.value())?)
+    }
+
     /// Changes the placement by compare-and-set; `change` may be called again for what somebody else has made of it. Gives whether there was something
     /// to change.
     pub async fn change_table(&self, mut change: impl FnMut(&Table) -> Table) -> Result<bool, RegistryError> {
