@@ -25,6 +25,12 @@ pub struct CertificateAuthority {
 #[error("the cluster's certificates: {0}")]
 pub struct CertificateError(String);
 
+impl CertificateError {
+    pub(crate) fn of(error: &dyn std::fmt::Display) -> Self {
+        Self(error.to_string())
+    }
+}
+
 impl From<rcgen::Error> for CertificateError {
     fn from(error: rcgen::Error) -> Self {
         Self(error.to_string())

@@ -2,6 +2,7 @@
 //!
 //! Leases and placement are hints: safety never depends on a clock, nor on who believes to be responsible. What must not be lost is in the log.
 
+pub mod admission;
 pub mod authority;
 pub mod etcd_care;
 mod holders;

@@ -1,0 +1,189 @@
+//! The node's side: who may come in.
+
+use std::collections::BTreeSet;
+
+use paquebot_etcd::members;
+use paquebot_log_etcd::ClusterId;
+use paquebot_peer::{JoinRefusal, JoinRequest, NodeName, Welcome};
+
+use super::tokens::{self, State};
+use super::{Ask, ETCD_MEMBERS, FORM, Given};
+use crate::authority::CertificateAuthority;
+use crate::identity::Keys;
+use crate::placement::{Place, Table};
+use crate::registry::{Etcd, Member, Registry, View};
+use crate::token;
+
+/// Lets machines in.
+pub struct Door {
+    cluster: ClusterId,
+    keys: Keys,
+    authority: CertificateAuthority,
+    registry: Registry,
+    /// Where the members of an etcd that the operator runs are reached; `None` for one that nodes run.
+    given: Option<Vec<String>>,
+}
+
+impl Door {
+    pub fn new(
+        cluster: ClusterId,
+        keys: Keys,
+        registry: Registry,
+        given: Option<Vec<String>>,
+    ) -> Result<Self, crate::authority::CertificateError> {
+        let authority = CertificateAuthority::from_pem(&keys.authority, &keys.authority_key)?;
+        Ok(Self { cluster, keys, authority, registry, given })
+    }
+
+    /// Makes a machine that has a good token a node.
+    pub async fn admit(&self, request: JoinRequest) -> Result<Welcome, JoinRefusal> {
+        let ask = self.understand(&request)?;
+        let hash = token::hash(&request.token);
+        let is_again = match tokens::state(&self.registry, &hash).await.map_err(failed)? {
+            State::Good => false,
+            State::Taken { node, attempt } if attempt == ask.attempt && node == request.node.as_str() => true,
+            State::Taken { node, .. } => {
+                return refuse(format!(
+                    "the token was used by node {node} already, and is good for one node: `paquebot cluster token` makes another"
+                ));
+            }
+            State::Unknown => return Err(JoinRefusal::WrongToken),
+        };
+        // All that may be refused is looked at before the token is spent.
+        let certificate =
+            self.authority.certify_request(&request.node, host(&request.address), &request.signing_request);
+        let certificate = certificate.map_err(failed)?;
+        if !is_again {
+            self.look_at(&request, &ask)?;
+            if !tokens::take(&self.registry, &hash, &request.node, &ask.attempt).await.map_err(failed)? {
+                return refuse("somebody else has just used the token: `paquebot cluster token` makes another".into());
+            }
+        }
+        if let Some(replaced) = &ask.replaces {
+            self.forget(replaced, &request.node).await?;
+        }
+        let etcd_start = self.add_to_etcd(&request.node, &ask).await?;
+        let runs = etcd_start.as_ref().and(ask.etcd.clone()).map(|(client, peer)| Etcd { client, peer });
+        let member = Member {
+            address: request.address.clone(),
+            store: ask.store,
+            reads: ask.reads,
+            software: request.software,
+            leaving: false,
+            etcd: runs,
+        };
+        self.registry.admit(&request.node, &member).await.map_err(failed)?;
+        tracing::info!(node = %request.node, address = request.address, "a machine has joined the cluster");
+        let view = self.registry.view();
+        let given = Given {
+            form: FORM,
+            authority_key: self.keys.authority_key.clone(),
+            certificate_until: certificate.until,
+            peers: view.members.values().map(|member| member.address.clone()).collect(),
+            etcd: self.given.clone().unwrap_or_else(|| view.etcd().into_iter().map(str::to_owned).collect()),
+            etcd_start,
+        };
+        let more = postcard::to_stdvec(&given).map_err(failed)?;
+        Ok(Welcome { certificate: certificate.pem, authority: self.keys.authority.clone(), more })
+    }
+
+    fn understand(&self, request: &JoinRequest) -> Result<Ask, JoinRefusal> {
+        if request.more.first() != Some(&FORM) {
+            return refuse("the machine's program is of another version: use that of the cluster's nodes".into());
+        }
+        let ask: Ask = postcard::from_bytes(&request.more).map_err(failed)?;
+        if ask.cluster != self.cluster.0 {
+            return refuse(format!("the token is for another cluster than {}", self.cluster));
+        }
+        Ok(ask)
+    }
+
+    fn look_at(&self, request: &JoinRequest, ask: &Ask) -> Result<(), JoinRefusal> {
+        let (view, node) = (self.registry.view(), &request.node);
+        if let Some(replaced) = &ask.replaces {
+            if !view.members.contains_key(replaced) {
+                return refuse(format!("there is no node {replaced} that could be replaced"));
+            }
+            if view.alive.contains_key(replaced) {
+                return refuse(format!("node {replaced} runs: stop it before it is replaced"));
+            }
+            refuse_if_last(&view, replaced)?;
+        }
+        if view.members.contains_key(node) && ask.replaces.as_ref() != Some(node) {
+            return refuse(format!(
+                "there is a node {node} in the cluster already: choose another name; or, if its machine is gone for good, join with `--replace {node}`"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Nothing is expected of a node whose machine is gone any more.
+    async fn forget(&self, replaced: &NodeName, by: &NodeName) -> Result<(), JoinRefusal> {
+        let forget = |table: &Table| {
+            let mut table = table.clone();
+            for place in table.shards.values_mut().filter(|place| has_another(place, replaced)) {
+                place.hosts.remove(replaced);
+            }
+            table
+        };
+        self.registry.change_table(forget).await.map_err(failed)?;
+        if self.given.is_none() {
+            members::remove(&mut self.registry.client(), replaced.as_str(), None).await.map_err(failed)?;
+        }
+        if replaced != by {
+            self.registry.dismiss(replaced).await.map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Adds the machine's member to an etcd that nodes run, if it has not enough.
+    async fn add_to_etcd(
+        &self,
+        node: &NodeName,
+        ask: &Ask,
+    ) -> Result<Option<(String, Vec<(String, String)>)>, JoinRefusal> {
+        let (None, Some((_, peer_url))) = (&self.given, &ask.etcd) else { return Ok(None) };
+        let mut client = self.registry.client();
+        let known = members::list(&mut client).await.map_err(failed)?;
+        let is_there = known.iter().any(|member| member.peer_urls.contains(peer_url));
+        if known.len() >= ETCD_MEMBERS && !is_there {
+            return Ok(None);
+        }
+        let members = members::add(&mut client, node.as_str(), peer_url).await.map_err(failed)?;
+        Ok(Some((self.cluster.to_string(), members)))
+    }
+}
+
+/// A node that alone has a shard cannot be replaced: with it that mail is gone.
+fn refuse_if_last(view: &View, node: &NodeName) -> Result<(), JoinRefusal> {
+    let shards = view.table.iter().flat_map(|table| &table.shards);
+    let only: BTreeSet<u16> = shards
+        .filter(|(_, place)| place.hosts.contains_key(node) && !has_another(place, node))
+        .map(|(shard, _)| shard.0)
+        .collect();
+    match only.first() {
+        None => Ok(()),
+        Some(first) => refuse(format!(
+            "node {node} is the only one that has shard {first} and {} more: what is in its data directory must be brought back",
+            only.len() - 1
+        )),
+    }
+}
+
+fn has_another(place: &Place, node: &NodeName) -> bool {
+    let mut others = place.hosts.iter().filter(|(host, _)| *host != node);
+    others.any(|(_, standing)| *standing != crate::placement::Standing::Joining)
+}
+
+/// Of `host:port`.
+fn host(address: &str) -> &str {
+    address.rsplit_once(':').map_or(address, |(host, _)| host)
+}
+
+fn refuse<T>(why: String) -> Result<T, JoinRefusal> {
+    Err(JoinRefusal::Other(why))
+}
+
+fn failed(error: impl std::fmt::Display) -> JoinRefusal {
+    JoinRefusal::Other(format!("{error}; try again"))
+}
