@@ -10,7 +10,6 @@
 
 mod change;
 mod entries;
-mod tokens;
 mod view;
 
 use std::sync::Arc;
