@@ -67,12 +67,14 @@ impl NameWorker<'_> {
     fn look(&mut self, session: &mut Session<'_>) -> Result<(), Ended> {
         let invoked = self.recorder.now();
         let list = session.command("LIST \"\" own-*")?;
+        let mut lags = wire::lags(&list.untagged);
         let mut names = Names::new();
         for name in NAMES {
             if !list.untagged.iter().any(|response| wire::text(response).trim_end_matches('"').ends_with(name)) {
                 continue;
             }
             let selected = session.command(&format!("EXAMINE {name}"))?;
+            lags |= wire::lags(&selected.untagged);
             let validity =
                 selected.untagged.iter().find_map(|line| wire::number_after(&wire::text(line), "[UIDVALIDITY "));
             let all = session.command("UID FETCH 1:* (UID BODY.PEEK[])")?;
@@ -85,7 +87,9 @@ impl NameWorker<'_> {
             let validity = validity.and_then(|validity| validity.try_into().ok()).unwrap_or(0);
             names.insert((*name).to_owned(), (validity, messages));
         }
-        self.recorder.record(self.number, invoked, Outcome::Ok, Event::Names(names));
+        if !lags {
+            self.recorder.record(self.number, invoked, Outcome::Ok, Event::Names(names));
+        }
         Ok(())
     }
 }

@@ -152,8 +152,7 @@ impl<'a> Session<'a> {
         self.steps.push(Step::Select { exists, qresync: self.qresync });
         new.iter().filter(|response| wire::fetched(response).is_some()).for_each(|response| self.absorb(response));
         let cached = cache.map(|cache| updated(cache, new));
-        // A server that cannot ask the others shows what it has, and says so.
-        let lags = new.iter().any(|response| response.starts_with("* NO [UNAVAILABLE]"));
+        let lags = wire::lags(new);
 
         let full = self.command("UID FETCH 1:* (UID FLAGS MODSEQ BODY.PEEK[])")?;
         self.learn(&full.untagged);

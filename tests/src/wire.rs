@@ -51,6 +51,11 @@ pub fn vanished(response: &Response) -> Option<(bool, Vec<Uid>)> {
     Some((earlier, uids(set)))
 }
 
+/// Whether the server said that it cannot ask the others, and shows what it has.
+pub fn lags(responses: &[Response]) -> bool {
+    responses.iter().any(|response| response.starts_with("* NO [UNAVAILABLE]"))
+}
+
 /// A set as numbers, in the order in which it names them.
 pub fn uids(set: &str) -> Vec<Uid> {
     let number = |text: &str| text.trim().parse::<Uid>().unwrap_or(0);

@@ -64,19 +64,23 @@ impl Account {
     ///
     /// Without the log this node serves what it has: the first to find that it does not answer waits a second for it, and others
     /// hardly at all until it has answered again.
-    pub async fn reach_last(&self) {
+    ///
+    /// Gives whether it has.
+    pub async fn reach_last(&self) -> bool {
         let silence = self.service.silence();
         let why = match timeout(silence.patience(self.shard), self.service.replica().reach_last(self.shard)).await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error.to_string()),
             Err(_) => Some("the log does not answer, or this node is behind it".to_owned()),
         };
-        if silence.note(self.shard, why.is_none()) {
+        let reached = why.is_none();
+        if silence.note(self.shard, reached) {
             match why {
                 Some(why) => tracing::warn!(shard = %self.shard, why, "serving from the local store"),
                 None => tracing::info!(shard = %self.shard, "serving all that the log has, again"),
             }
         }
+        reached
     }
 
     /// The store as it is now, for the time of a command.

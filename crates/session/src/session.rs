@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use paquebot_auth::SessionGuard;
 use paquebot_mailbox::{Account, Reader, ServiceError};
-use paquebot_protocol::response::{Mode, ResponseWriter};
+use paquebot_protocol::response::{Code, Mode, ResponseWriter};
 use paquebot_protocol::{MessageSet, NumberKind, SequenceSet};
 
 use tokio::sync::watch;
@@ -78,6 +78,14 @@ impl Session {
         match &self.state {
             State::Authenticated(identity) | State::Selected(identity, _) => &identity.account,
             State::NotAuthenticated => unreachable!("the dispatcher lets only commands of the authenticated state ask"),
+        }
+    }
+
+    /// As [`Account::reach_last`]; a client is told when what it is about to see may not be the latest.
+    pub(crate) async fn reach_last(&mut self) {
+        if !self.account().reach_last().await {
+            let text = "The latest changes cannot be asked for now: this is what this server has";
+            self.writer().untagged_no(Some(Code::Unavailable), text);
         }
     }
 

@@ -33,8 +33,8 @@ pub mod ports {
     pub const LMTP: u16 = 1024;
     pub const ADMIN: u16 = 1080;
     pub const PEER: u16 = 7143;
-    pub const ETCD_CLIENT: u16 = 2379;
-    pub const ETCD_PEER: u16 = 2380;
+    pub const ETCD_CLIENT: u16 = 7144;
+    pub const ETCD_PEER: u16 = 7145;
 }
 
 /// How long a cluster may take to do what it does by itself.

@@ -43,7 +43,7 @@ pub(crate) async fn list(session: &mut Session, tag: &Tag, command: List) -> Flo
     if command.returns.status.contains(&StatusItem::HighestModSeq) {
         session.enable_condstore();
     }
-    session.account().reach_last().await;
+    session.reach_last().await;
     let entries = match select_entries(session, &command) {
         Ok(entries) => entries,
         Err(error) => return session.failed(tag, &error),

@@ -36,7 +36,7 @@ pub(crate) async fn select(session: &mut Session, tag: &Tag, command: Select) ->
             return Ok(());
         }
     };
-    session.account().reach_last().await;
+    session.reach_last().await;
     let live = match open(session, &name).await {
         Ok(Some(live)) => live,
         Ok(None) => {

@@ -20,7 +20,7 @@ pub(crate) async fn status(session: &mut Session, tag: &Tag, command: Status) ->
             return session.refuse(tag, Expunges::Tell, Some(Code::NonExistent), &sentence(&error.to_string()));
         }
     };
-    session.account().reach_last().await;
+    session.reach_last().await;
     if command.items.contains(&StatusItem::HighestModSeq) {
         session.enable_condstore();
     }
