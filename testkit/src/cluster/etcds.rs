@@ -145,7 +145,12 @@ fn leads(address: SocketAddr) -> Result<bool> {
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let (_, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
-    let status: serde_json::Value = serde_json::from_str(body)?;
+    is_leader(body)
+}
+
+/// What a member's status says of itself.
+pub(super) fn is_leader(status: &str) -> Result<bool> {
+    let status: serde_json::Value = serde_json::from_str(status)?;
     let leader = status["leader"].as_str().context("no leader")?;
     Ok(leader != "0" && status["header"]["member_id"].as_str() == Some(leader))
 }

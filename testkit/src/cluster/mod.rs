@@ -14,6 +14,7 @@ mod node;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 pub use clock::Clock;
@@ -154,6 +155,60 @@ impl Cluster {
 
     pub fn start_node(&mut self, node: usize) -> Result<()> {
         self.nodes[node].start(&self.hosts).map(drop)
+    }
+
+    /// Kills a member of etcd. A managed one is started again by its node.
+    pub fn kill_etcd(&mut self, member: usize) -> Result<()> {
+        match &mut self.etcds {
+            Some(etcds) => etcds.kill(member),
+            None if self.nodes[member].etcd().is_some() => self.nodes[member].signal_etcd(Signal::KILL),
+            None => Ok(()),
+        }
+    }
+
+    /// Starts one that was killed, unless its node does that.
+    pub fn start_etcd(&mut self, member: usize) -> Result<()> {
+        self.etcds.as_mut().map_or(Ok(()), |etcds| etcds.start_again(member))
+    }
+
+    /// Freezes it, or lets it go on.
+    pub fn signal_etcd(&self, member: usize, signal: Signal) -> Result<()> {
+        match &self.etcds {
+            Some(etcds) => etcds.signal(member, signal),
+            None => self.nodes[member].signal_etcd(signal),
+        }
+    }
+
+    /// The host of the member of etcd that leads.
+    pub fn leader(&self) -> Result<usize> {
+        match &self.etcds {
+            Some(etcds) => etcds.leader(),
+            None => until("etcd has a leader", || {
+                let leads = |node: &&Node| node.etcd_leads(&self.hosts).unwrap_or(false);
+                Ok(self.nodes.iter().find(leads).context("no member leads")?.host)
+            }),
+        }
+    }
+
+    /// Everything on every machine ends at once.
+    pub fn power_cut(&mut self) -> Result<()> {
+        self.nodes.iter().try_for_each(|node| if node.runs() { node.signal(Signal::STOP) } else { Ok(()) })?;
+        self.nodes.iter_mut().for_each(Node::power_off);
+        (0..self.hosts.count()).try_for_each(|member| self.kill_etcd(member))
+    }
+
+    /// What was there before comes up again.
+    pub fn power_on(&mut self) -> Result<()> {
+        for member in 0..self.hosts.count() {
+            self.start_etcd(member)?;
+        }
+        // Side by side: none is ready without a quorum.
+        let hosts = &self.hosts;
+        std::thread::scope(|scope| {
+            let starts: Vec<_> =
+                self.nodes.iter_mut().map(|node| scope.spawn(move || node.start(hosts).map(drop))).collect();
+            starts.into_iter().try_for_each(|start| start.join().expect("a start does not panic"))
+        })
     }
 
     pub fn run(&self, node: usize, arguments: &[&str]) -> Result<Finished> {

@@ -182,6 +182,16 @@ impl Node {
         })
     }
 
+    /// Whether its etcd leads.
+    pub(super) fn etcd_leads(&self, hosts: &Hosts) -> Result<bool> {
+        let files = self.data().join("cluster");
+        let mut curl = hosts.command(self.host, "curl");
+        curl.args(["--silent", "--max-time", "1", "--insecure", "--data", "{}", "--cert"]).arg(files.join("node.pem"));
+        curl.arg("--key").arg(files.join("node.key"));
+        curl.arg(format!("https://{}/v3/maintenance/status", SocketAddr::new(self.address, ports::ETCD_CLIENT)));
+        super::etcds::is_leader(&run(&mut curl, b"", COMMAND_LIMIT)?.success()?)
+    }
+
     pub fn signal_etcd(&self, signal: Signal) -> Result<()> {
         let process = self.etcd().with_context(|| format!("node {} has no etcd", self.name))?;
         kill_process(process, signal).context("cannot send a signal")
