@@ -88,17 +88,20 @@ impl Node {
         let etcd = start_etcd(&settings, &identity)?;
         let options = settings.etcd_options(identity.cluster(), &identity.file.etcd, &keys);
         let registry = patiently(async || {
-            let client = connect(&options).await.map_err(|failure| NodeError::Log(OpenError::Unreachable(failure.to_string())))?;
+            let client = connect(&options)
+                .await
+                .map_err(|failure| NodeError::Log(OpenError::Unreachable(failure.to_string())))?;
             Ok(Registry::open(client, &options.prefix).await?)
         })
         .await?;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(etcd_care::route(registry.client(), options.clone(), members_of(&registry, &options)));
         let peers = Arc::new(Peers::new(tls.clone(), store.clone()));
         let holders = Arc::new(RegisteredHolders::new(registry.clone(), settings.node.clone()));
         let push = Arc::new(Push::new(peers.clone(), holders.clone()));
-        let log = patiently(async || {
-            Ok(EtcdLog::open(options.clone(), store.clone(), tail.clone(), push.clone()).await?)
-        })
-        .await?;
+        let log =
+            patiently(async || Ok(EtcdLog::open(options.clone(), store.clone(), tail.clone(), push.clone()).await?))
+                .await?;
         let log = Arc::new(log);
         let hosted = register(&settings, &registry, &store, etcd.as_ref().map(|(_, member)| member.clone())).await?;
 
@@ -128,7 +131,6 @@ impl Node {
         service.set_body_source(Arc::new(healer.clone()));
 
         let (fatal_sender, fatal) = watch::channel(None);
-        let mut tasks = JoinSet::new();
         let node = settings.node.clone();
         let alive = Alive { start: hex(&random::<8>()), address: settings.address.clone(), since_ms: now_ms() };
         let (_, stay_alive) = registry.stay_alive(node.clone(), alive, settings.lease);
@@ -328,6 +330,15 @@ async fn renew(identity: Arc<Mutex<Identity>>, tls: Arc<Tls>, host: String) {
             Ok(()) => tracing::info!("this node's certificate was renewed"),
             Err(error) => tracing::error!(%error, "the renewed certificate cannot be used"),
         }
+    }
+}
+
+/// Where the members of etcd are: those that nodes run, or else those that the operator does.
+fn members_of(registry: &Registry, options: &paquebot_log_etcd::Options) -> impl Fn() -> Vec<String> + Send + use<> {
+    let (registry, given) = (registry.clone(), options.endpoints.clone());
+    move || {
+        let run: Vec<String> = registry.view().etcd().into_iter().map(str::to_owned).collect();
+        if run.is_empty() { given.clone() } else { run }
     }
 }
 

@@ -43,8 +43,11 @@ pub async fn list(client: &mut Client) -> Result<Vec<Known>, Error> {
 pub async fn add(client: &mut Client, name: &str, peer_url: &str) -> Result<Vec<(String, String)>, Error> {
     let known = list(client).await?;
     if !known.iter().any(|member| member.peer_urls.iter().any(|url| url == peer_url)) {
-        let learner = || Some(MemberAddOptions::new().with_is_learner());
-        patiently(client, async |client| client.member_add([peer_url], learner()).await.map(drop)).await?;
+        patiently(|| {
+            let (mut client, learner) = (client.clone(), MemberAddOptions::new().with_is_learner());
+            async move { client.member_add([peer_url], Some(learner)).await.map(drop) }
+        })
+        .await?;
     }
     let known = list(client).await?;
     let named = known.into_iter().flat_map(|member| {
@@ -75,20 +78,24 @@ pub async fn remove(client: &mut Client, name: &str, peer_url: Option<&str>) -> 
     for member in list(client).await? {
         let by_address = peer_url.is_some_and(|peer_url| member.peer_urls.iter().any(|url| url == peer_url));
         if member.name == name || (member.name.is_empty() && by_address) {
-            patiently(client, async |client| client.member_remove(member.id).await.map(drop)).await?;
+            patiently(|| {
+                let mut client = client.clone();
+                async move { client.member_remove(member.id).await.map(drop) }
+            })
+            .await?;
         }
     }
     Ok(())
 }
 
 /// A cluster of which a member has just begun, or whose last learner has no vote yet, takes no change of its members for some seconds.
-async fn patiently(
-    client: &mut Client,
-    mut change: impl AsyncFnMut(&mut Client) -> Result<(), Error>,
-) -> Result<(), Error> {
+async fn patiently<F>(mut change: impl FnMut() -> F) -> Result<(), Error>
+where
+    F: Future<Output = Result<(), Error>>,
+{
     let until = Instant::now() + PATIENCE;
     loop {
-        match change(client).await {
+        match change().await {
             Err(_) if Instant::now() < until => sleep(PAUSE).await,
             result => return result,
         }

@@ -1,10 +1,12 @@
 //! The node's side: who may come in.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use paquebot_etcd::members;
 use paquebot_log_etcd::ClusterId;
 use paquebot_peer::{JoinRefusal, JoinRequest, NodeName, Welcome};
+use tokio::time::{Instant, sleep};
 
 use super::tokens::{self, State};
 use super::{Ask, ETCD_MEMBERS, FORM, Given};
@@ -13,6 +15,10 @@ use crate::identity::Keys;
 use crate::placement::{Place, Table};
 use crate::registry::{Etcd, Member, Registry, View};
 use crate::token;
+
+/// How long a machine is tried to be let in, and the time between attempts.
+const PATIENCE: Duration = Duration::from_secs(20);
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// Lets machines in.
 pub struct Door {
@@ -35,9 +41,23 @@ impl Door {
         Ok(Self { cluster, keys, authority, registry, given })
     }
 
-    /// Makes a machine that has a good token a node.
+    /// Makes a machine that has a good token a node. While etcd does not answer, or one of its members is away, it is tried again: whatever was done by then
+    /// is not done twice.
     pub async fn admit(&self, request: JoinRequest) -> Result<Welcome, JoinRefusal> {
-        let ask = self.understand(&request)?;
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match self.attempt(&request).await {
+                Ok(welcome) => return Ok(welcome),
+                Err(No::Refused(refusal)) => return Err(refusal),
+                Err(No::Failed(why)) if Instant::now() >= end => return Err(JoinRefusal::Other(why)),
+                Err(No::Failed(why)) => tracing::debug!(why, "a machine is not let in yet"),
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    async fn attempt(&self, request: &JoinRequest) -> Result<Welcome, No> {
+        let ask = self.understand(request)?;
         let hash = token::hash(&request.token);
         let is_again = match tokens::state(&self.registry, &hash).await.map_err(failed)? {
             State::Good => false,
@@ -47,34 +67,36 @@ impl Door {
                     "the token was used by node {node} already, and is good for one node: `paquebot cluster token` makes another"
                 ));
             }
-            State::Unknown => return Err(JoinRefusal::WrongToken),
+            State::Unknown => return Err(No::Refused(JoinRefusal::WrongToken)),
         };
         // All that may be refused is looked at before the token is spent.
         let certificate =
             self.authority.certify_request(&request.node, host(&request.address), &request.signing_request);
-        let certificate = certificate.map_err(failed)?;
+        let certificate = certificate.or_else(|error| refuse(error.to_string()))?;
+        let mut member = Member {
+            address: request.address.clone(),
+            store: ask.store.clone(),
+            reads: ask.reads,
+            software: request.software.clone(),
+            leaving: false,
+            etcd: None,
+        };
         if !is_again {
-            self.look_at(&request, &ask)?;
-            if !tokens::take(&self.registry, &hash, &request.node, &ask.attempt).await.map_err(failed)? {
-                return refuse("somebody else has just used the token: `paquebot cluster token` makes another".into());
+            let revision = tokens::revision(&self.registry, &request.node).await.map_err(failed)?;
+            look_at(&self.registry.read().await.map_err(failed)?, request, &ask)?;
+            let place = tokens::Place { node: &request.node, attempt: &ask.attempt, member: &member, revision };
+            if !tokens::take(&self.registry, &hash, &place).await.map_err(failed)? {
+                return Err(No::Failed("somebody else has just used the token, or taken the name".into()));
             }
         }
         if let Some(replaced) = &ask.replaces {
             self.forget(replaced, &request.node).await?;
         }
         let etcd_start = self.add_to_etcd(&request.node, &ask).await?;
-        let runs = etcd_start.as_ref().and(ask.etcd.clone()).map(|(client, peer)| Etcd { client, peer });
-        let member = Member {
-            address: request.address.clone(),
-            store: ask.store,
-            reads: ask.reads,
-            software: request.software,
-            leaving: false,
-            etcd: runs,
-        };
+        member.etcd = etcd_start.as_ref().and(ask.etcd).map(|(client, peer)| Etcd { client, peer });
         self.registry.admit(&request.node, &member).await.map_err(failed)?;
         tracing::info!(node = %request.node, address = request.address, "a machine has joined the cluster");
-        let view = self.registry.view();
+        let view = self.registry.read().await.map_err(failed)?;
         let given = Given {
             form: FORM,
             authority_key: self.keys.authority_key.clone(),
@@ -87,38 +109,19 @@ impl Door {
         Ok(Welcome { certificate: certificate.pem, authority: self.keys.authority.clone(), more })
     }
 
-    fn understand(&self, request: &JoinRequest) -> Result<Ask, JoinRefusal> {
+    fn understand(&self, request: &JoinRequest) -> Result<Ask, No> {
         if request.more.first() != Some(&FORM) {
             return refuse("the machine's program is of another version: use that of the cluster's nodes".into());
         }
-        let ask: Ask = postcard::from_bytes(&request.more).map_err(failed)?;
+        let ask: Ask = postcard::from_bytes(&request.more).or_else(|error| refuse(error.to_string()))?;
         if ask.cluster != self.cluster.0 {
             return refuse(format!("the token is for another cluster than {}", self.cluster));
         }
         Ok(ask)
     }
 
-    fn look_at(&self, request: &JoinRequest, ask: &Ask) -> Result<(), JoinRefusal> {
-        let (view, node) = (self.registry.view(), &request.node);
-        if let Some(replaced) = &ask.replaces {
-            if !view.members.contains_key(replaced) {
-                return refuse(format!("there is no node {replaced} that could be replaced"));
-            }
-            if view.alive.contains_key(replaced) {
-                return refuse(format!("node {replaced} runs: stop it before it is replaced"));
-            }
-            refuse_if_last(&view, replaced)?;
-        }
-        if view.members.contains_key(node) && ask.replaces.as_ref() != Some(node) {
-            return refuse(format!(
-                "there is a node {node} in the cluster already: choose another name; or, if its machine is gone for good, join with `--replace {node}`"
-            ));
-        }
-        Ok(())
-    }
-
     /// Nothing is expected of a node whose machine is gone any more.
-    async fn forget(&self, replaced: &NodeName, by: &NodeName) -> Result<(), JoinRefusal> {
+    async fn forget(&self, replaced: &NodeName, by: &NodeName) -> Result<(), No> {
         let forget = |table: &Table| {
             let mut table = table.clone();
             for place in table.shards.values_mut().filter(|place| has_another(place, replaced)) {
@@ -137,11 +140,7 @@ impl Door {
     }
 
     /// Adds the machine's member to an etcd that nodes run, if it has not enough.
-    async fn add_to_etcd(
-        &self,
-        node: &NodeName,
-        ask: &Ask,
-    ) -> Result<Option<(String, Vec<(String, String)>)>, JoinRefusal> {
+    async fn add_to_etcd(&self, node: &NodeName, ask: &Ask) -> Result<Option<(String, Vec<(String, String)>)>, No> {
         let (None, Some((_, peer_url))) = (&self.given, &ask.etcd) else { return Ok(None) };
         let mut client = self.registry.client();
         let known = members::list(&mut client).await.map_err(failed)?;
@@ -154,8 +153,28 @@ impl Door {
     }
 }
 
+/// Whether the machine may become what it wants to be.
+fn look_at(view: &View, request: &JoinRequest, ask: &Ask) -> Result<(), No> {
+    let node = &request.node;
+    if let Some(replaced) = &ask.replaces {
+        if !view.members.contains_key(replaced) {
+            return refuse(format!("there is no node {replaced} that could be replaced"));
+        }
+        if view.alive.contains_key(replaced) {
+            return refuse(format!("node {replaced} runs: stop it before it is replaced"));
+        }
+        refuse_if_last(view, replaced)?;
+    }
+    if view.members.contains_key(node) && ask.replaces.as_ref() != Some(node) {
+        return refuse(format!(
+            "there is a node {node} in the cluster already: choose another name; or, if its machine is gone for good, join with `--replace {node}`"
+        ));
+    }
+    Ok(())
+}
+
 /// A node that alone has a shard cannot be replaced: with it that mail is gone.
-fn refuse_if_last(view: &View, node: &NodeName) -> Result<(), JoinRefusal> {
+fn refuse_if_last(view: &View, node: &NodeName) -> Result<(), No> {
     let shards = view.table.iter().flat_map(|table| &table.shards);
     let only: BTreeSet<u16> = shards
         .filter(|(_, place)| place.hosts.contains_key(node) && !has_another(place, node))
@@ -180,10 +199,18 @@ fn host(address: &str) -> &str {
     address.rsplit_once(':').map_or(address, |(host, _)| host)
 }
 
-fn refuse<T>(why: String) -> Result<T, JoinRefusal> {
-    Err(JoinRefusal::Other(why))
+fn refuse<T>(why: String) -> Result<T, No> {
+    Err(No::Refused(JoinRefusal::Other(why)))
 }
 
-fn failed(error: impl std::fmt::Display) -> JoinRefusal {
-    JoinRefusal::Other(format!("{error}; try again"))
+fn failed(error: impl std::fmt::Display) -> No {
+    No::Failed(format!("{error}; try again"))
+}
+
+/// Why a machine is not let in.
+enum No {
+    /// It will not be.
+    Refused(JoinRefusal),
+    /// Not now.
+    Failed(String),
 }

@@ -6,7 +6,7 @@ use etcd_client::{Compare, CompareOp, PutOptions, Txn, TxnOp};
 use paquebot_log_etcd::ClusterId;
 use paquebot_peer::{Fingerprint, NodeName};
 
-use crate::registry::{Registry, RegistryError};
+use crate::registry::{Member, Registry, RegistryError};
 use crate::token::Token;
 
 /// How long a token is good if nobody says otherwise.
@@ -53,19 +53,39 @@ pub(super) async fn state(registry: &Registry, hash: &str) -> Result<State, Regi
     Ok(taken.map_or(State::Unknown, |(node, attempt)| State::Taken { node: node.into(), attempt: attempt.into() }))
 }
 
-/// Takes the token; of two who try, one does. Whether it did.
-pub(super) async fn take(
-    registry: &Registry,
-    hash: &str,
-    node: &NodeName,
-    attempt: &str,
-) -> Result<bool, RegistryError> {
+/// What a machine that joins becomes, and what stood in its place.
+pub(super) struct Place<'a> {
+    pub node: &'a NodeName,
+    pub attempt: &'a str,
+    pub member: &'a Member,
+    /// When the member of this name was last changed; 0 if there is none.
+    pub revision: i64,
+}
+
+/// When the member of this name was last changed; 0 if there is none.
+pub(super) async fn revision(registry: &Registry, node: &NodeName) -> Result<i64, RegistryError> {
+    let found = registry.client().get(registry.key(&format!("member/{node}")), None).await?;
+    Ok(found.kvs().first().map_or(0, |kv| kv.mod_revision()))
+}
+
+/// Takes the token and makes the member, both or neither. Of two who try with one token, or under one name, one does. Whether it was done.
+pub(super) async fn take(registry: &Registry, hash: &str, place: &Place<'_>) -> Result<bool, RegistryError> {
     let mut client = registry.client();
     let lease = client.lease_grant(seconds(REMEMBER), None).await?.id();
     let (good, used) = (registry.key(&format!("token/{hash}")), registry.key(&format!("token-used/{hash}")));
-    let there = Compare::create_revision(good.as_str(), CompareOp::Greater, 0);
-    let note = TxnOp::put(used, format!("{node} {attempt}"), Some(PutOptions::new().with_lease(lease)));
-    Ok(client.txn(Txn::new().when([there]).and_then([TxnOp::delete(good, None), note])).await?.succeeded())
+    let member = registry.key(&format!("member/{}", place.node));
+    let text = serde_json::to_vec(place.member).map_err(|_| RegistryError::Damaged(member.clone()))?;
+    let as_it_was = [
+        Compare::create_revision(good.as_str(), CompareOp::Greater, 0),
+        Compare::mod_revision(member.as_str(), CompareOp::Equal, place.revision),
+    ];
+    let note = PutOptions::new().with_lease(lease);
+    let then = [
+        TxnOp::delete(good, None),
+        TxnOp::put(used, format!("{} {}", place.node, place.attempt), Some(note)),
+        TxnOp::put(member, text, None),
+    ];
+    Ok(client.txn(Txn::new().when(as_it_was).and_then(then)).await?.succeeded())
 }
 
 fn seconds(time: Duration) -> i64 {

@@ -71,6 +71,11 @@ impl Registry {
         self.view.borrow().clone()
     }
 
+    /// What is there now, as a quorum has it: for what must not be decided by what was seen before.
+    pub async fn read(&self) -> Result<View, RegistryError> {
+        Ok(view::load(&mut self.client(), &self.prefix).await?.0)
+    }
+
     /// A bell that rings when it changes.
     pub fn subscribe(&self) -> watch::Receiver<Arc<View>> {
         self.view.clone()

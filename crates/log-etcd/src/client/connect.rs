@@ -11,8 +11,8 @@ use crate::options::Options;
 /// of those who ask more often than every five seconds.
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(6), Duration::from_secs(3));
 
-/// A client of etcd's own, for what is not the log's: by the same addresses, certificates and login. It goes to another member by itself when one
-/// does not answer.
+/// A client of etcd's own, for what is not the log's: by the same addresses, certificates and login. It asks the members in turn, one that is away too: whoever
+/// has it tells it to leave that one out.
 pub async fn connect(options: &Options) -> Result<Client, Failure> {
     let first = options.endpoints.first().map_or("", String::as_str);
     Ok(Client::connect(&options.endpoints, Some(self::options(options, first))).await?)
