@@ -41,8 +41,62 @@ pub enum Command {
     Doctor(Doctor),
     /// Says how the server is.
     Status(Output),
+    /// Makes a cluster, joins one, and looks after it.
+    #[command(subcommand)]
+    Cluster(Cluster),
     /// Measures an IMAP or LMTP server, this or another.
     Bench(Box<paquebot_bench::Options>),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Cluster {
+    /// Makes a cluster of which this machine is the first node.
+    Init(Init),
+    /// Makes a token with which another machine joins; a node of the cluster must run here.
+    Token {
+        /// How long the token is good, in hours.
+        #[arg(long, value_name = "HOURS", default_value_t = 24, value_parser = clap::value_parser!(u64).range(1..=8760))]
+        hours: u64,
+    },
+    /// Makes this machine a node of a cluster.
+    Join(Join),
+    /// Says how the cluster is: nodes, etcd, shards, and how far behind this node is.
+    Status(Output),
+    /// Has this node hand over what it hosts; then it is none any more, and its server can be stopped.
+    Leave,
+    /// Takes a node whose machine is gone for good out of the cluster.
+    Remove { node: String },
+    /// Moves a shard to other nodes, or an account to another shard.
+    #[command(subcommand)]
+    Move(Move),
+}
+
+#[derive(Debug, Args)]
+pub struct Init {
+    /// Takes the mail of this data directory, of a server that is one machine and does not run, into the cluster. It may be the configured one.
+    #[arg(long, value_name = "DIR")]
+    pub from_data: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Join {
+    /// What `paquebot cluster token` printed on a node of the cluster.
+    pub token: String,
+    /// This machine takes the place of a node whose machine is gone for good.
+    #[arg(long, value_name = "NODE")]
+    pub replace: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Move {
+    /// Moves a shard to these nodes, which keep it whoever comes and goes.
+    Shard {
+        shard: u16,
+        #[arg(required = true, value_name = "NODE")]
+        nodes: Vec<String>,
+    },
+    /// Moves a user's account to another shard.
+    Account { user: String, shard: u16 },
 }
 
 #[derive(Debug, Args)]

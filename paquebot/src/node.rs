@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use paquebot_auth::{Access, CredentialSource, Credentials, Found, SourceError, UserName};
 use paquebot_log_embedded::EmbeddedLog;
 use paquebot_mailbox::{Service, ServiceOptions};
@@ -15,8 +15,15 @@ use paquebot_store::fs::RealFs;
 
 use paquebot_config::Config;
 
-/// Opens the data directory and starts the service on it.
+/// Opens the data directory and starts the service on it, as one machine.
 pub async fn start(config: &Config) -> anyhow::Result<Arc<Service>> {
+    if config.data.join("cluster").is_dir() {
+        bail!(
+            "{} is the data directory of a node of a cluster, and the configuration has no [cluster]: alone it would go another way than the other nodes; \
+             a copy made by `paquebot backup` can be served alone",
+            config.data.display()
+        );
+    }
     let (store, tail) = Store::open(Arc::new(RealFs), &config.data, config.store_options())?;
     if let Some(torn) = &tail.torn {
         tracing::warn!(
@@ -26,7 +33,12 @@ pub async fn start(config: &Config) -> anyhow::Result<Arc<Service>> {
     }
     let store = Arc::new(store);
     let log = Arc::new(EmbeddedLog::open(store.clone(), tail).context("cannot open the log")?);
-    Service::start(store, log, "local", ServiceOptions::default()).await.context("cannot start the mail service")
+    let mut options = ServiceOptions::default();
+    // The copy of a cluster's node has more of them.
+    options.hosted.extend(store.shards()?.into_iter().map(|(shard, _)| shard));
+    options.hosted.sort_unstable();
+    options.hosted.dedup();
+    Service::start(store, log, "local", options).await.context("cannot start the mail service")
 }
 
 /// Ends the service, and returns when everything is on disk and the data directory can be opened by another.

@@ -97,6 +97,10 @@ pub async fn serve(stream: UnixStream, service: Arc<Service>, source: Arc<dyn So
         }
         let (sender, mut progress) = mpsc::channel(16);
         let outcome = match serde_json::from_str(&request) {
+            Ok(Request::Cluster(request)) => match source.cluster() {
+                Some(cluster) => cluster.command(request).await,
+                None => Err("this server is one machine, and no node of a cluster".into()),
+            },
             Ok(request) => {
                 let work = execute(&service, request, sender);
                 tokio::pin!(work);

@@ -73,6 +73,7 @@ pub async fn execute(
             let (account, name) = (account(service, &user).await?, mailbox_name(mailbox)?);
             recover::undelete(&account, name.as_ref(), since_ms).await
         }
+        Request::Cluster(_) => Err("that is for a node of a cluster that runs".into()),
         Request::Status => {
             let users = service.logins().map_err(|error| error.to_string())?.len() as u64;
             let store = service.store().uuid().iter().map(|byte| format!("{byte:02x}")).collect();

@@ -3,6 +3,7 @@
 //! Nothing here tells of a user's name or a message, and nothing changes anything.
 
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use prometheus_client::registry::Registry;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
-use crate::request::Running;
+use crate::request::{Answer, ClusterRequest, Running};
 
 /// A request's header, at most, in octets.
 const REQUEST_BYTES: usize = 16 << 10;
@@ -55,7 +56,20 @@ pub trait Source: Send + Sync + 'static {
     /// Why no changes are taken; `None` while they are.
     fn failure(&self) -> Option<String>;
     fn running(&self) -> Running;
+    /// What a node of a cluster does with the commands for it; `None` on one machine.
+    fn cluster(&self) -> Option<Arc<dyn Cluster>> {
+        None
+    }
 }
+
+/// A node of a cluster, for commands.
+pub trait Cluster: Send + Sync {
+    /// Carries a command out. An error is for the operator.
+    fn command(&self, request: ClusterRequest) -> ClusterCommand<'_>;
+}
+
+/// A command that is being carried out.
+pub type ClusterCommand<'a> = Pin<Box<dyn Future<Output = Result<Answer, String>> + Send + 'a>>;
 
 /// Answers one request and closes.
 pub async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, source: Arc<dyn Source>) {

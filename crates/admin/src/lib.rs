@@ -12,4 +12,7 @@ mod recover;
 mod request;
 
 pub use execute::execute;
-pub use request::{Answer, Checked, Fate, Imported, Progress, Recoverable, Request, Running, Status, User};
+pub use http::{Cluster, ClusterCommand};
+pub use request::{
+    Answer, Checked, ClusterNode, ClusterRequest, ClusterShard, ClusterStatus, EtcdMember, Fate, Imported, Progress, Recoverable, Request, Running, Status, User,
+};

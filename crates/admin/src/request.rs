@@ -44,6 +44,25 @@ pub enum Request {
         since_ms: u64,
     },
     Status,
+    /// For a node of a cluster.
+    Cluster(ClusterRequest),
+}
+
+/// A command for a node of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "cluster", rename_all = "kebab-case")]
+pub enum ClusterRequest {
+    Status,
+    /// Makes a token with which a machine joins, good for so long.
+    Token { seconds: u64 },
+    /// Has this node hand over what it hosts, and then be none any more.
+    Leave,
+    /// Takes a node whose machine is gone for good out of the cluster.
+    Remove { node: String },
+    /// Moves a shard to these nodes.
+    MoveShard { shard: u16, nodes: Vec<String> },
+    /// Moves an account to another shard.
+    MoveAccount { user: String, shard: u16 },
 }
 
 /// What a command came to.
@@ -72,6 +91,8 @@ pub enum Answer {
         mailboxes: u64,
     },
     Status(Status),
+    ClusterStatus(Box<ClusterStatus>),
+    Token { token: String },
 }
 
 /// A user with the hash of a password that was made elsewhere.
@@ -157,4 +178,66 @@ pub struct Recoverable {
     /// When the first and the last of them went.
     pub first_ms: Option<u64>,
     pub last_ms: Option<u64>,
+}
+
+/// How a cluster is, as one node sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterStatus {
+    pub cluster: String,
+    /// The node that was asked.
+    pub node: String,
+    pub nodes: Vec<ClusterNode>,
+    pub etcd: Vec<EtcdMember>,
+    /// Why changes are refused for etcd's sake; `None` while they are not.
+    pub refusal: Option<String>,
+    pub shards: Vec<ClusterShard>,
+    /// Octets that this node's store takes.
+    pub store_bytes: u64,
+    /// Bodies that this node has yet to fetch, and those that it has fetched since it was started.
+    pub bodies_wanted: u64,
+    pub bodies_fetched: u64,
+}
+
+/// A node, as another sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterNode {
+    pub name: String,
+    pub address: String,
+    pub up: bool,
+    pub leaving: bool,
+    pub software: String,
+    /// Shards that it hosts, and those that it is copying.
+    pub shards: u32,
+    pub joining: u32,
+    /// Since when it has not said how far its disk is, in seconds.
+    pub silent_seconds: Option<u64>,
+}
+
+/// A member of etcd.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EtcdMember {
+    pub endpoint: String,
+    /// Why it does not answer; `None` if it does.
+    pub failure: Option<String>,
+    pub leads: bool,
+    pub version: String,
+    pub file_bytes: u64,
+    pub used_bytes: u64,
+    pub quota_bytes: u64,
+}
+
+/// A shard, as one of its hosts sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterShard {
+    pub shard: u16,
+    /// The nodes that host it.
+    pub hosts: Vec<String>,
+    /// The nodes that are copying it.
+    pub joining: Vec<String>,
+    /// Here: the last record applied, the last in the log, and the hash chain's first octets.
+    pub applied: Option<u64>,
+    pub lag: Option<u64>,
+    pub chain: Option<String>,
+    /// Why this node does not follow it.
+    pub failure: Option<String>,
 }

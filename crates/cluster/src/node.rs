@@ -244,8 +244,9 @@ async fn register(
         etcd: etcd.or(before.etcd.clone()),
     };
     // An emptied machine has another store: what it hosted it copies anew.
-    if !before.store.is_empty() && before.store != member.store {
-        let own = registry.view().table.clone().ok_or(RegistryError::NoTable)?;
+    let own = registry.view().table.clone().ok_or(RegistryError::NoTable)?;
+    let has_some = own.of(node).any(|(_, standing)| standing != Standing::Joining);
+    if !before.store.is_empty() && before.store != member.store && has_some {
         let only = own.of(node).filter(|(shard, _)| own.hosts(*shard).all(|host| host == node)).count();
         if only > 0 {
             return Err(NodeError::Emptied(only));

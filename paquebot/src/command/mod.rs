@@ -1,5 +1,6 @@
 //! Commands about users and mail: sent to the server that runs, or carried out here.
 
+pub mod cluster;
 pub mod undelete;
 pub mod user;
 
@@ -34,6 +35,9 @@ pub async fn ask_all(config: &Config, requests: Vec<Request>) -> anyhow::Result<
             answers.push(answer.context("the server has stopped")?);
         }
         return Ok(answers);
+    }
+    if config.cluster.is_on() {
+        bail!("this is a node of a cluster: start its server (`paquebot serve`), which carries the command out");
     }
     privileges::drop_root(config)?;
     let service = node::start(config).await?;
