@@ -4,6 +4,7 @@
 //! a mixed load took no less of the processor.
 
 mod cli;
+mod cluster;
 mod command;
 mod demo;
 mod doctor;
@@ -56,6 +57,7 @@ fn run(arguments: cli::Arguments) -> anyhow::Result<ExitCode> {
         cli::Command::Backup { directory } => block_on(command::backup(&config, directory))?,
         cli::Command::Undelete(options) => block_on(command::undelete::run(&config, options))?,
         cli::Command::Status(options) => block_on(command::status(&config, options))?,
+        cli::Command::Cluster(command) => block_on(command::cluster::run(&config, command))?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -4,10 +4,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use paquebot_admin::Running;
 use paquebot_admin::http::{Kind, Metric, Source};
+use paquebot_admin::{Cluster, Running};
 use paquebot_mailbox::Service;
 use paquebot_session::Shared;
+
+use crate::cluster::Commands;
 
 /// What the server's parts count.
 pub struct Metrics {
@@ -17,6 +19,8 @@ pub struct Metrics {
     pub started: Instant,
     /// The start-up lines, once they are printed.
     pub listening: OnceLock<Vec<String>>,
+    /// For a node of a cluster.
+    pub cluster: Option<Arc<Commands>>,
 }
 
 impl Source for Metrics {
@@ -60,6 +64,10 @@ impl Source for Metrics {
             return Some("the outcome of a write is unknown; restart the server once the disk is well".into());
         }
         self.service.failure()
+    }
+
+    fn cluster(&self) -> Option<Arc<dyn Cluster>> {
+        self.cluster.clone().map(|cluster| cluster as Arc<dyn Cluster>)
     }
 
     fn running(&self) -> Running {

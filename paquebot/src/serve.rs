@@ -1,25 +1,33 @@
 //! `paquebot serve`: listens, says so, and serves until it is told to stop.
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use paquebot_admin::control;
 use paquebot_admin::http::{self, Source};
 use paquebot_auth::{Authenticator, CredentialSource, Network, PasswdFile, ServerSecret, SessionLimits, Throttle};
+use paquebot_cluster::admission::Door;
+use paquebot_cluster::{Etcd, Node};
 use paquebot_config::{Config, ListenAddress};
 use paquebot_delivery::{FirstOf, Peer, Recipients, SourceUsers, StoredUsers};
 use paquebot_mailbox::Service;
-use paquebot_session::{Counters, Listener, Shared};
+use paquebot_peer::PeerServer;
+use paquebot_session::{Counters, Listener, Router, Shared};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::cluster::{self, Commands, Host, Routes, Served};
 use crate::listen::{Accepted, Socket, stopped};
 use crate::metrics::Metrics;
 use crate::{listen, node, privileges, tls, upkeep};
+
+/// For the last connections of a node to let go of its store.
+const STOP: Duration = Duration::from_secs(10);
 
 /// Where a server listens, as it printed it.
 #[derive(Debug, Default)]
@@ -47,6 +55,7 @@ pub async fn serve_with(
     }
     // Ports below 1024 and a certificate's key are root's: they are taken while it is.
     let sockets = Sockets::bind(&config).await?;
+    let peer_socket = if config.cluster.is_on() { Some(cluster::listen(&config).await?) } else { None };
     let certificate = tls::configured(&config)?;
     privileges::drop_root(&config)?;
     if privileges::is_root() {
@@ -54,15 +63,33 @@ pub async fn serve_with(
     } else if let Err(error) = tls::configured(&config) {
         tracing::warn!(error = format!("{error:#}"), "SIGHUP will not be able to read the certificate again");
     }
-    let service = node::start(&config).await?;
+    let running = tokio::select! {
+        running = Running::start(&config) => running?,
+        // A node may wait for etcd.
+        () = signals.stop() => return Ok(()),
+    };
+    let service = running.service.clone();
     let tls = match certificate {
         Some(certificate) => certificate,
         None => tls::self_signed(&config)?,
     };
     prepare(service.clone()).await?;
     let (stop, stopping) = watch::channel(false);
-    let servers = Servers::new(&config, &service, tls, stopping)?;
+    let servers = Servers::new(&config, &running, tls, stopping)?;
     let mut tasks = JoinSet::new();
+    if let (Some(node), Some(socket)) = (&running.node, peer_socket) {
+        println!("peer {}", socket.local_addr()?);
+        let server = node.peer_server(&servers)?;
+        let mut stopping = servers.stopping.clone();
+        tasks.spawn(async move { server.serve(socket, async move { stopped(&mut stopping).await }).await });
+        tokio::select! {
+            () = node.node.has_logins() => {}
+            () = signals.stop() => {
+                stop.send_replace(true);
+                return running.stop(servers, service).await;
+            }
+        }
+    }
     let listening = servers.accept(sockets, &mut tasks)?;
     servers.accept_commands(&config, &service, &mut tasks)?;
     tasks.spawn(upkeep::run(Arc::downgrade(&service), config.clone(), servers.stopping.clone()));
@@ -70,7 +97,14 @@ pub async fn serve_with(
     std::io::stdout().flush()?;
     notify(NotifyState::Ready);
     welcome(&listening);
-    while signals.next().await == Told::Reload {
+    let fatal = loop {
+        tokio::select! {
+            told = signals.next() => match told {
+                Told::Stop => break None,
+                Told::Reload => {}
+            },
+            why = running.must_stop() => break Some(why),
+        }
         match tls::configured(&config) {
             Ok(Some(new)) => {
                 tls::replace(&servers.sessions, new);
@@ -79,7 +113,7 @@ pub async fn serve_with(
             Ok(None) => tracing::info!("there is nothing to read again: the certificate is the self-signed one"),
             Err(error) => tracing::error!(error = format!("{error:#}"), "the old certificate stays"),
         }
-    }
+    };
     tracing::info!("stopping");
     notify(NotifyState::Stopping);
     stop.send_replace(true);
@@ -90,14 +124,95 @@ pub async fn serve_with(
                 tracing::warn!("some connections did not end in time");
             }
         }
-        () = signals.stop_again() => {
+        () = signals.stop() => {
             tracing::warn!("told to stop again: stopping at once");
             // What was acknowledged is in the log, and the next start applies it.
             std::process::exit(1);
         }
     }
-    drop(servers);
-    node::stop(service).await
+    running.stop(servers, service).await?;
+    match fatal {
+        Some(why) => bail!(why),
+        None => Ok(()),
+    }
+}
+
+/// The mail service, and the node of a cluster that it is.
+struct Running {
+    service: Arc<Service>,
+    node: Option<ClusterNode>,
+}
+
+/// A node, and what its peers reach of it.
+struct ClusterNode {
+    node: Arc<Node>,
+    served: Arc<OnceLock<Served>>,
+    data: PathBuf,
+}
+
+impl Running {
+    async fn start(config: &Config) -> anyhow::Result<Self> {
+        if !config.cluster.is_on() {
+            return Ok(Self { service: node::start(config).await?, node: None });
+        }
+        let node = cluster::start(config).await?;
+        let service = node.service.clone();
+        Ok(Self { service, node: Some(ClusterNode { node, served: Arc::default(), data: config.data.clone() }) })
+    }
+
+    /// Resolves with the reason why this server must not go on, once there is one.
+    async fn must_stop(&self) -> String {
+        let Some(node) = &self.node else { return std::future::pending().await };
+        let mut fatal = node.node.fatal.clone();
+        let why = fatal.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
+        match why {
+            Some(why) => why,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Ends everything; when this returns all is on disk and the data directory can be opened by another.
+    async fn stop(self, servers: Servers, service: Arc<Service>) -> anyhow::Result<()> {
+        drop(servers);
+        let Self { service: own, node } = self;
+        drop(own);
+        match node {
+            None => node::stop(service).await,
+            Some(ClusterNode { node, served, .. }) => {
+                service.store().checkpoint().context("cannot make the index durable")?;
+                let ended = service.ended();
+                node.stop().await;
+                drop((service, node, served));
+                // A connection that did not end in time may still hold the store; what was acknowledged is on disk.
+                let _ = tokio::time::timeout(STOP, ended).await;
+                Ok(())
+            }
+        }
+    }
+}
+
+impl ClusterNode {
+    fn peer_server(&self, servers: &Servers) -> anyhow::Result<PeerServer> {
+        let Node { log, registry, identity, tls, service, settings, .. } = &*self.node;
+        let (cluster, keys) = {
+            let identity = identity.lock();
+            (identity.cluster(), identity.keys()?)
+        };
+        let given = match &settings.etcd {
+            Etcd::Managed { .. } => None,
+            Etcd::Given { endpoints, .. } => Some(endpoints.clone()),
+        };
+        let door = Door::new(cluster, keys, registry.clone(), given)?;
+        let _ = self.served.set(Served { sessions: servers.sessions.clone() });
+        let host = Host {
+            log: log.clone(),
+            store: service.store().clone(),
+            registry: registry.clone(),
+            door,
+            served: self.served.clone(),
+        };
+        Ok(PeerServer::new(tls.clone(), service.store().clone(), Arc::new(host)))
+    }
 }
 
 /// Tells systemd, where it wants to be told.
@@ -134,7 +249,7 @@ impl Signals {
         }
     }
 
-    async fn stop_again(&mut self) {
+    async fn stop(&mut self) {
         while self.next().await == Told::Reload {}
     }
 }
@@ -175,10 +290,12 @@ struct Servers {
 impl Servers {
     fn new(
         config: &Config,
-        service: &Arc<Service>,
+        running: &Running,
         tls: tls::Certificate,
         stopping: watch::Receiver<bool>,
     ) -> anyhow::Result<Self> {
+        let service = &running.service;
+        let routes = running.node.as_ref().map(|node| Arc::new(Routes::new(node.node.clone())));
         let mut sources: Vec<Arc<dyn CredentialSource>> = vec![Arc::new(node::StoredUsers(service.clone()))];
         let mut recipients: Vec<Arc<dyn Recipients>> = vec![Arc::new(StoredUsers(service.clone()))];
         if let Some(path) = &config.auth.passwd_file {
@@ -186,14 +303,22 @@ impl Servers {
             sources.push(source.clone());
             recipients.push(Arc::new(SourceUsers { service: service.clone(), source }));
         }
-        let secret = ServerSecret::from_bytes(node::secret(&config.data)?);
+        let secret = match &running.node {
+            None => node::secret(&config.data)?,
+            // The same on every node: what differs would show who does not exist.
+            Some(node) => blake3::derive_key(
+                "paquebot users who do not exist",
+                node.node.identity.lock().keys()?.authority_key.as_bytes(),
+            ),
+        };
+        let secret = ServerSecret::from_bytes(secret);
         let sessions = Arc::new(Shared {
             service: service.clone(),
             authenticator: Arc::new(Authenticator::new(sources, secret, &config.authenticator())?),
             throttle: Arc::new(Throttle::new(config.throttle())),
             limits: SessionLimits::new(config.session_limits()),
             tls: Some(tls.into_session()),
-            router: None,
+            router: routes.clone().map(|routes| routes as Arc<dyn Router>),
             config: config.session(),
             stopping: stopping.clone(),
             counters: Counters::default(),
@@ -210,6 +335,11 @@ impl Servers {
             delivery: delivery.clone(),
             started: Instant::now(),
             listening: OnceLock::new(),
+            cluster: running
+                .node
+                .as_ref()
+                .map(|node| Commands { node: node.node.clone(), data: node.data.clone() })
+                .map(Arc::new),
         });
         Ok(Self { sessions, delivery, metrics, stopping, balancers: config.proxy_networks().into() })
     }

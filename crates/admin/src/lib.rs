@@ -14,5 +14,6 @@ mod request;
 pub use execute::execute;
 pub use http::{Cluster, ClusterCommand};
 pub use request::{
-    Answer, Checked, ClusterNode, ClusterRequest, ClusterShard, ClusterStatus, EtcdMember, Fate, Imported, Progress, Recoverable, Request, Running, Status, User,
+    Answer, Checked, ClusterNode, ClusterRequest, ClusterShard, ClusterStatus, EtcdMember, Fate, Imported, Progress,
+    Recoverable, Request, Running, Status, User,
 };

@@ -54,15 +54,25 @@ pub enum Request {
 pub enum ClusterRequest {
     Status,
     /// Makes a token with which a machine joins, good for so long.
-    Token { seconds: u64 },
+    Token {
+        seconds: u64,
+    },
     /// Has this node hand over what it hosts, and then be none any more.
     Leave,
     /// Takes a node whose machine is gone for good out of the cluster.
-    Remove { node: String },
+    Remove {
+        node: String,
+    },
     /// Moves a shard to these nodes.
-    MoveShard { shard: u16, nodes: Vec<String> },
+    MoveShard {
+        shard: u16,
+        nodes: Vec<String>,
+    },
     /// Moves an account to another shard.
-    MoveAccount { user: String, shard: u16 },
+    MoveAccount {
+        user: String,
+        shard: u16,
+    },
 }
 
 /// What a command came to.
@@ -92,7 +102,9 @@ pub enum Answer {
     },
     Status(Status),
     ClusterStatus(Box<ClusterStatus>),
-    Token { token: String },
+    Token {
+        token: String,
+    },
 }
 
 /// A user with the hash of a password that was made elsewhere.

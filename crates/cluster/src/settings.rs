@@ -59,6 +59,7 @@ impl Settings {
         let mut options = match &self.etcd {
             Etcd::Managed { .. } => {
                 let mut options = Options::new(known.to_vec(), cluster);
+                options.quota_bytes = QUOTA_BYTES;
                 options.tls = Some(Tls {
                     authority: Some(keys.authority.clone().into_bytes()),
                     client: Some((keys.certificate.clone().into_bytes(), keys.key.clone().into_bytes())),

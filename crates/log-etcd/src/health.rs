@@ -58,7 +58,7 @@ pub async fn look(link: &Link) -> Health {
             quota_bytes: status.quota_bytes.unwrap_or(link.options.quota_bytes),
             revision: status.revision,
         });
-        members.push(Member { endpoint: endpoint.into(), state });
+        members.push(Member { endpoint, state });
     }
     let full = link.attempt(|kv, member| kv.is_full(member)).await.unwrap_or(false);
     let refusal = members.iter().find_map(|member| refusal(member, full));

@@ -1,0 +1,135 @@
+//! How the cluster is, as this node sees it.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures_util::{StreamExt as _, stream};
+use paquebot_admin::{ClusterNode, ClusterShard, ClusterStatus, EtcdMember};
+use paquebot_cluster::Node;
+use paquebot_cluster::placement::{Place, Standing};
+use paquebot_cluster::registry::{Member, Seen, View};
+use paquebot_log::Log as _;
+use paquebot_log_etcd::EtcdLog;
+use paquebot_peer::NodeName;
+use paquebot_types::{Sequence, ShardId};
+use tokio::time::{Instant, timeout_at};
+
+/// Shards whose last record is asked for at a time, and for how long in all.
+const AT_ONCE: usize = 32;
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Everything that is known. It may block.
+pub async fn status(node: &Node, data: &Path) -> Result<ClusterStatus, String> {
+    let view = node.registry.view();
+    let progress = node.healer.progress().map_err(|error| error.to_string())?;
+    let health = node.log.health();
+    let etcd = health.members.iter().map(|member| match &member.state {
+        Ok(state) => EtcdMember {
+            endpoint: member.endpoint.clone(),
+            failure: None,
+            leads: state.is_leader,
+            version: state.version.clone(),
+            file_bytes: state.file_bytes,
+            used_bytes: state.used_bytes,
+            quota_bytes: state.quota_bytes,
+        },
+        Err(failure) => EtcdMember {
+            endpoint: member.endpoint.clone(),
+            failure: Some(failure.clone()),
+            leads: false,
+            version: String::new(),
+            file_bytes: 0,
+            used_bytes: 0,
+            quota_bytes: 0,
+        },
+    });
+    let (cluster, etcd) = (node.identity.lock().cluster().to_string(), etcd.collect());
+    let directory = data.to_owned();
+    let store_bytes = tokio::task::spawn_blocking(move || bytes_below(&directory)).await.unwrap_or(0);
+    Ok(ClusterStatus {
+        cluster,
+        node: node.settings.node.to_string(),
+        nodes: nodes(&view),
+        etcd,
+        refusal: health.refusal,
+        shards: shards(node, &view).await,
+        store_bytes,
+        bodies_wanted: progress.wanted,
+        bodies_fetched: progress.fetched,
+    })
+}
+
+fn nodes(view: &View) -> Vec<ClusterNode> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let count = |node: &NodeName, joining: bool| -> u32 {
+        let own = view.table.iter().flat_map(|table| table.of(node));
+        u32::try_from(own.filter(|(_, standing)| (*standing == Standing::Joining) == joining).count())
+            .unwrap_or(u32::MAX)
+    };
+    let told = |(node, member): (&NodeName, &Member)| ClusterNode {
+        name: node.to_string(),
+        address: member.address.clone(),
+        up: view.seen(node) == Seen::Up,
+        leaving: member.leaving,
+        software: member.software.clone(),
+        shards: count(node, false),
+        joining: count(node, true),
+        silent_seconds: view
+            .durable
+            .get(node)
+            .map(|durable| now.saturating_sub(Duration::from_millis(durable.at_ms)).as_secs()),
+    };
+    view.members.iter().map(told).collect()
+}
+
+async fn shards(node: &Node, view: &View) -> Vec<ClusterShard> {
+    let Some(table) = &view.table else { return Vec::new() };
+    // What etcd does not tell in time stays untold.
+    let asked: Vec<_> = node.service.hosted().into_iter().map(|shard| end(node.log.clone(), shard)).collect();
+    let mut asked = stream::iter(asked).buffer_unordered(AT_ONCE);
+    let mut ends = HashMap::new();
+    let until = Instant::now() + PATIENCE;
+    while let Ok(Some((shard, end))) = timeout_at(until, asked.next()).await {
+        ends.insert(shard, end);
+    }
+    let txn = node.service.store().read().ok();
+    let chain = |shard: ShardId| {
+        let applied = txn.as_ref()?.applied(shard).ok()?;
+        Some(applied.chain[..8].iter().map(|byte| format!("{byte:02x}")).collect())
+    };
+    let told = |(shard, place): (&ShardId, &Place)| {
+        let names = |joining: bool| {
+            let hosts = place.hosts.iter().filter(|(_, standing)| (**standing == Standing::Joining) == joining);
+            hosts.map(|(node, _)| node.to_string()).collect()
+        };
+        let applied = node.service.applied(*shard);
+        let end = ends.get(shard).copied().flatten();
+        ClusterShard {
+            shard: shard.0,
+            hosts: names(false),
+            joining: names(true),
+            applied: applied.map(|applied| applied.0),
+            lag: applied.zip(end).map(|(applied, end)| end.0.saturating_sub(applied.0)),
+            chain: applied.and_then(|_| chain(*shard)),
+            failure: node.service.failure_of(*shard).map(|why| why.to_string()),
+        }
+    };
+    table.shards.iter().map(told).collect()
+}
+
+async fn end(log: Arc<EtcdLog>, shard: ShardId) -> (ShardId, Option<Sequence>) {
+    (shard, log.last(shard).await.ok())
+}
+
+fn bytes_below(directory: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    let Ok(entries) = std::fs::read_dir(directory) else { return 0 };
+    let sizes = entries.filter_map(Result::ok).map(|entry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => bytes_below(&entry.path()),
+        Ok(metadata) => metadata.blocks() * 512,
+        Err(_) => 0,
+    });
+    sizes.sum()
+}
