@@ -99,7 +99,8 @@ impl Commands {
 
     async fn forget(&self, node: &NodeName) -> Result<(), String> {
         let registry = &self.node.registry;
-        if self.node.etcd_state().is_some() {
+        // Whether that node runs a member counts, not whether this one does.
+        if registry.view().members.get(node).is_some_and(|member| member.etcd.is_some()) {
             let removed = paquebot_etcd::members::remove(&mut registry.client(), node.as_str(), None).await;
             removed.map_err(|error| format!("its member of etcd cannot be removed: {error}"))?;
         }
