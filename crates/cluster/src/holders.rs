@@ -4,7 +4,7 @@ use paquebot_blobs::{Holder, Holders};
 use paquebot_peer::NodeName;
 use paquebot_types::ShardId;
 
-use crate::registry::Registry;
+use crate::registry::{Registry, Seen};
 
 /// The other hosts of a shard, those that are up first. Those that seem to be down stay in it: a lease may have ended for want of etcd alone.
 pub struct RegisteredHolders {
@@ -22,7 +22,13 @@ impl Holders for RegisteredHolders {
     fn of(&self, shard: ShardId) -> Vec<Holder> {
         let view = self.registry.view();
         let others = view.hosts(shard).into_iter().filter(|node| **node != self.node);
-        let holder = |node: &NodeName| Some(Holder { node: node.clone(), address: view.address(node)?.to_owned() });
+        let holder = |node: &NodeName| {
+            Some(Holder {
+                node: node.clone(),
+                address: view.address(node)?.to_owned(),
+                is_up: view.seen(node) == Seen::Up,
+            })
+        };
         others.filter_map(holder).collect()
     }
 

@@ -12,6 +12,9 @@ use paquebot_types::Sequence;
 use crate::kept::{KEPT, Kept};
 use crate::keys::Base;
 
+/// Records among which one is looked for whose bodies come late.
+const LATELY: usize = 256;
+
 /// A record that has not been trimmed.
 #[derive(Debug, Clone)]
 pub struct Retained {
@@ -57,6 +60,11 @@ impl Numbers {
         debug_assert!(self.retained.back().is_none_or(|last| last.revision < record.revision));
         self.retained.push_back(record);
         self.end()
+    }
+
+    /// Whether the record is among the last that have come.
+    pub fn has_lately(&self, id: RecordId) -> bool {
+        self.retained.iter().rev().take(LATELY).any(|record| record.id == id)
     }
 
     /// The sequence of the record that was made at this revision; `None` if there is none, or it has been trimmed.
