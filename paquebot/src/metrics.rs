@@ -9,7 +9,7 @@ use paquebot_admin::{Cluster, Running};
 use paquebot_mailbox::Service;
 use paquebot_session::Shared;
 
-use crate::cluster::Commands;
+use crate::cluster::{self, Commands, Numbers};
 
 /// What the server's parts count.
 pub struct Metrics {
@@ -31,7 +31,7 @@ impl Source for Metrics {
             Metric { name, help, kind: Kind::Counter, value }
         };
         let gauge = |name, help, value| Metric { name, help, kind: Kind::Gauge, value };
-        vec![
+        let mut metrics = vec![
             gauge(
                 "paquebot_takes_changes",
                 "1: reads and changes are served; 0: reads only.",
@@ -56,7 +56,11 @@ impl Source for Metrics {
             counter("paquebot_lmtp_unknown_users", "Recipients that are no users.", &lmtp.unknown_users),
             counter("paquebot_lmtp_not_delivered", "Messages that could not be stored.", &lmtp.not_delivered),
             counter("paquebot_lmtp_cut", "LMTP connections that were cut.", &lmtp.cut),
-        ]
+        ];
+        if let Some(commands) = &self.cluster {
+            metrics.extend(cluster_metrics(&cluster::numbers(&commands.node)));
+        }
+        metrics
     }
 
     fn failure(&self) -> Option<String> {
@@ -78,4 +82,26 @@ impl Source for Metrics {
             imap_sessions: self.sessions.limits.total(),
         }
     }
+}
+
+fn cluster_metrics(numbers: &Numbers) -> Vec<Metric> {
+    let gauge = |name, help, value| Metric { name, help, kind: Kind::Gauge, value };
+    vec![
+        gauge("paquebot_cluster_nodes", "Nodes of the cluster.", numbers.nodes),
+        gauge("paquebot_cluster_nodes_up", "Nodes that are up, as this one sees it.", numbers.nodes_up),
+        gauge("paquebot_cluster_shards_hosted", "Shards on this node.", numbers.shards_hosted),
+        gauge("paquebot_cluster_shards_joining", "Shards that this node is copying.", numbers.shards_joining),
+        gauge("paquebot_cluster_shards_failed", "Shards on this node that it cannot follow.", numbers.shards_failed),
+        gauge("paquebot_cluster_bodies_wanted", "Bodies that this node has yet to fetch.", numbers.bodies_wanted),
+        Metric {
+            name: "paquebot_cluster_bodies_fetched",
+            help: "Bodies that this node has fetched.",
+            kind: Kind::Counter,
+            value: numbers.bodies_fetched,
+        },
+        gauge("paquebot_etcd_members", "Members of etcd.", numbers.etcd_members),
+        gauge("paquebot_etcd_members_up", "Members of etcd that answer this node.", numbers.etcd_members_up),
+        gauge("paquebot_etcd_file_bytes", "The largest file of a member of etcd.", numbers.etcd_file_bytes),
+        gauge("paquebot_etcd_quota_bytes", "What such a file may take.", numbers.etcd_quota_bytes),
+    ]
 }

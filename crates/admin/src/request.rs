@@ -221,7 +221,9 @@ pub struct ClusterNode {
     /// Shards that it hosts, and those that it is copying.
     pub shards: u32,
     pub joining: u32,
-    /// Since when it has not said how far its disk is, in seconds.
+    /// Records that the asked node has applied and that are not on the disk of this one yet, as far as it has said.
+    pub behind: u64,
+    /// When it said so, in seconds before now.
     pub silent_seconds: Option<u64>,
 }
 

@@ -24,6 +24,7 @@ pub use commands::Commands;
 pub use host::{Host, Served};
 pub use make::{init, join};
 pub use routes::Routes;
+pub use status::{Numbers, numbers};
 
 /// What the configuration says of the cluster.
 pub fn settings(config: &Config) -> anyhow::Result<Settings> {

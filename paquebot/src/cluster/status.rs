@@ -51,7 +51,7 @@ pub async fn status(node: &Node, data: &Path) -> Result<ClusterStatus, String> {
     Ok(ClusterStatus {
         cluster,
         node: node.settings.node.to_string(),
-        nodes: nodes(&view),
+        nodes: nodes(node, &view),
         etcd,
         refusal: health.refusal,
         shards: shards(node, &view).await,
@@ -61,7 +61,7 @@ pub async fn status(node: &Node, data: &Path) -> Result<ClusterStatus, String> {
     })
 }
 
-fn nodes(view: &View) -> Vec<ClusterNode> {
+fn nodes(asked: &Node, view: &View) -> Vec<ClusterNode> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let count = |node: &NodeName, joining: bool| -> u32 {
         let own = view.table.iter().flat_map(|table| table.of(node));
@@ -74,6 +74,7 @@ fn nodes(view: &View) -> Vec<ClusterNode> {
         up: view.seen(node) == Seen::Up,
         leaving: member.leaving,
         software: member.software.clone(),
+        behind: behind(asked, view, node),
         shards: count(node, false),
         joining: count(node, true),
         silent_seconds: view
@@ -82,6 +83,18 @@ fn nodes(view: &View) -> Vec<ClusterNode> {
             .map(|durable| now.saturating_sub(Duration::from_millis(durable.at_ms)).as_secs()),
     };
     view.members.iter().map(told).collect()
+}
+
+/// Of the shards that both nodes host.
+fn behind(asked: &Node, view: &View, node: &NodeName) -> u64 {
+    let Some(table) = &view.table else { return 0 };
+    let durable = view.durable.get(node);
+    let of = |(shard, _): (ShardId, Standing)| {
+        let applied = asked.service.applied(shard)?;
+        let there = durable.and_then(|durable| durable.shards.get(&shard)).copied().unwrap_or_default();
+        Some(applied.0.saturating_sub(there.0))
+    };
+    table.of(node).filter_map(of).sum()
 }
 
 async fn shards(node: &Node, view: &View) -> Vec<ClusterShard> {
@@ -132,4 +145,44 @@ fn bytes_below(directory: &Path) -> u64 {
         Err(_) => 0,
     });
     sizes.sum()
+}
+
+/// For monitors: what can be told at once.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Numbers {
+    pub nodes: u64,
+    pub nodes_up: u64,
+    pub shards_hosted: u64,
+    pub shards_joining: u64,
+    pub shards_failed: u64,
+    pub bodies_wanted: u64,
+    pub bodies_fetched: u64,
+    pub etcd_members: u64,
+    pub etcd_members_up: u64,
+    pub etcd_file_bytes: u64,
+    pub etcd_quota_bytes: u64,
+}
+
+pub fn numbers(node: &Node) -> Numbers {
+    let (view, health) = (node.registry.view(), node.log.health());
+    let progress = node.healer.progress().unwrap_or_default();
+    let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    let own = || view.table.iter().flat_map(|table| table.of(&node.settings.node));
+    let joining = own().filter(|(_, standing)| *standing == Standing::Joining).count();
+    let up: Vec<_> = health.members.iter().filter_map(|member| member.state.as_ref().ok()).collect();
+    Numbers {
+        nodes: count(view.members.len()),
+        nodes_up: count(view.members.keys().filter(|node| view.seen(node) == Seen::Up).count()),
+        shards_hosted: count(node.service.hosted().len()),
+        shards_joining: count(joining),
+        shards_failed: count(
+            node.service.hosted().into_iter().filter(|shard| node.service.failure_of(*shard).is_some()).count(),
+        ),
+        bodies_wanted: progress.wanted,
+        bodies_fetched: progress.fetched,
+        etcd_members: count(health.members.len()),
+        etcd_members_up: count(up.len()),
+        etcd_file_bytes: up.iter().map(|state| state.file_bytes).max().unwrap_or(0),
+        etcd_quota_bytes: up.iter().map(|state| state.quota_bytes).min().unwrap_or(0),
+    }
 }
