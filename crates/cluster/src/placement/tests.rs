@@ -168,7 +168,7 @@ fn a_thousand_nodes_have_even_shares_and_move_little() {
         "share {share}, least {least}, most {most}, one more copies {came}, one less (had {lost}) {went}, {encoded} bytes"
     );
     assert_eq!(loads_before.len(), nodes);
-    assert!((*most as f64) < share * 1.1 && (*least as f64) > share * 0.2, "{least}..{most} of {share}");
+    assert!((*most as f64) < share * 1.2 && (*least as f64) > share * 0.2, "{least}..{most} of {share}");
     assert!(encoded < 300_000, "16,384 shards take four times as much, and etcd 1.5 MB at most");
     assert!(came < share as usize * 3 && went < lost * 3, "{came}, {went}");
 }
