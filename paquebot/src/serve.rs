@@ -21,7 +21,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::cluster::{self, Commands, Host, Routes, Served};
+use crate::cluster::{self, Commands, Host, Routes, Served, Ways};
 use crate::listen::{Accepted, Socket, stopped};
 use crate::metrics::Metrics;
 use crate::{listen, node, privileges, tls, upkeep};
@@ -203,7 +203,7 @@ impl ClusterNode {
             Etcd::Given { endpoints, .. } => Some(endpoints.clone()),
         };
         let door = Door::new(cluster, keys, registry.clone(), given)?;
-        let _ = self.served.set(Served { sessions: servers.sessions.clone() });
+        let _ = self.served.set(Served { sessions: servers.sessions.clone(), delivery: servers.delivery.clone() });
         let host = Host {
             log: log.clone(),
             store: service.store().clone(),
@@ -329,6 +329,9 @@ impl Servers {
             config.delivery(&tls::host_name()),
             stopping.clone(),
         ));
+        if let Some(routes) = routes {
+            delivery.set_elsewhere(Arc::new(Ways(routes)));
+        }
         let metrics = Arc::new(Metrics {
             service: service.clone(),
             sessions: sessions.clone(),

@@ -9,8 +9,10 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use paquebot_log::Body;
 use paquebot_mailbox::{BodySource, FetchError, Fetching};
+use paquebot_model::{AccountMove, Row as _, Rows as _, key};
 use paquebot_peer::{BodyName, PeerError, Peers};
-use paquebot_store::{Fetched, IndexError, Store, Wanted};
+use paquebot_store::{Fetched, IndexError, Location, Store, Wanted};
+use paquebot_types::{BlobHash, ShardId};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
@@ -24,6 +26,8 @@ const BATCH: usize = 512;
 /// Bodies and octets that are written as one group, at most; one body may be larger.
 const GROUP: usize = 64;
 const GROUP_BYTES: u64 = 4 << 20;
+/// A larger body is copied by way of a file.
+const IN_MEMORY: u64 = 256 << 10;
 /// Between looks for wanted bodies when there were none.
 const IDLE: Duration = Duration::from_millis(200);
 /// After a round in which some could not be had: at first and at most.
@@ -123,12 +127,23 @@ impl Inner {
 
     async fn fetch(&self, wanted: Wanted) -> Result<(), FetchError> {
         let name = BodyName { shard: wanted.shard, account: wanted.account, blob: wanted.blob };
+        let mut names = vec![name];
+        let store = self.store.clone();
+        let elsewhere = tokio::task::spawn_blocking(move || moved_from(&store, wanted)).await;
+        if let Ok(Some((source, body))) = elsewhere {
+            if let Some(body) = body {
+                return self.keep(wanted, body).await;
+            }
+            names.push(BodyName { shard: source, ..name });
+        }
         let mut last = None;
-        for holder in self.holders.of(wanted.shard) {
-            match self.peers.to(&holder.node, &holder.address).fetch_body(name, wanted.hash).await {
-                Ok(body) => return self.keep(wanted, body).await,
-                Err(error @ PeerError::Here(_)) => return Err(FetchError(error.to_string())),
-                Err(error) => last = Some(error),
+        for name in names {
+            for holder in self.holders.of(name.shard) {
+                match self.peers.to(&holder.node, &holder.address).fetch_body(name, wanted.hash).await {
+                    Ok(body) => return self.keep(wanted, body).await,
+                    Err(error @ PeerError::Here(_)) => return Err(FetchError(error.to_string())),
+                    Err(error) => last = Some(error),
+                }
             }
         }
         Err(FetchError(last.map_or_else(|| "no other node that may have it is up".into(), |error| error.to_string())))
@@ -144,6 +159,29 @@ impl Inner {
         self.fetched_bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
     }
+}
+
+/// The shard that the body's account has been moved from, if it has, and the body if it is on this machine there: bodies keep their numbers.
+fn moved_from(store: &Store, wanted: Wanted) -> Option<(ShardId, Option<Body>)> {
+    let txn = store.read().ok()?;
+    let row = txn.rows(wanted.shard).get(&key::account_move(wanted.account)).ok()??;
+    let source = AccountMove::decode(&row)?.bodies_from()?;
+    let location = txn.location(source, wanted.account, wanted.blob).ok().flatten();
+    Some((source, location.and_then(|location| copy(store, location, wanted.hash))))
+}
+
+fn copy(store: &Store, location: Location, hash: BlobHash) -> Option<Body> {
+    let file = store.body_file(location).ok().filter(|file| file.hash() == hash)?;
+    if file.len() <= IN_MEMORY {
+        return Some(Body::Bytes { hash, bytes: file.read_verified().ok()? });
+    }
+    let (mut staged, mut buffer) = (store.stage().ok()?, vec![0; IN_MEMORY as usize]);
+    while staged.len() < file.len() {
+        let count = file.read_at(staged.len(), &mut buffer).ok().filter(|count| *count > 0)?;
+        staged.write(buffer.get(..count)?).ok()?;
+    }
+    let staged = staged.finish().ok().filter(|staged| staged.hash() == hash)?;
+    Some(Body::Staged(Arc::new(staged)))
 }
 
 fn bytes(body: &Body) -> u64 {

@@ -6,20 +6,22 @@
 //! A client that did not hear of the first time delivers again; the model knows that by the delivery's key ([`crate::once`]), on whichever node.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::vec::IntoIter;
 
 use futures_util::future::join_all;
-use paquebot_mailbox::{ChangeError, Incoming, Ready, Service, ServiceError};
-use paquebot_model::{Op, Outcome};
+use paquebot_mailbox::{Account, ChangeError, Incoming, Ready, Service, ServiceError};
+use paquebot_model::{DeliveryKey, Op, Outcome};
 use paquebot_types::{Flags, InternalDate, MailboxId, MailboxName, ShardId};
 
 use crate::failure::{Verdict, failed, refused};
 use crate::once::MessageDigest;
+use crate::pass_on::{Away, Passing};
 use crate::protocol::reply::Reply;
 use crate::protocol::trace::Trace;
-use crate::recipients::Recipient;
+use crate::recipients::{Home, Recipient};
 use crate::shared::{Counters, Shared};
 
 /// Octets of the messages of a batch: it is proposed once it has as many.
@@ -37,6 +39,7 @@ pub struct Delivery<'a> {
     first: Arc<Ready>,
     fields_bytes: u64,
     digest: Option<MessageDigest>,
+    client: Option<SocketAddr>,
     is_first: bool,
     recipients: IntoIter<Recipient>,
 }
@@ -48,11 +51,13 @@ pub struct Original {
     pub fields_bytes: u64,
     /// What tells it from others, if anything does.
     pub digest: Option<MessageDigest>,
+    pub client: Option<SocketAddr>,
 }
 
 /// A recipient of a batch, and what is to be appended where.
 struct Place {
     recipient: Recipient,
+    account: Account,
     mailbox: MailboxId,
     name: MailboxName,
     ready: Arc<Ready>,
@@ -60,9 +65,9 @@ struct Place {
 
 impl<'a> Delivery<'a> {
     pub fn new(shared: &'a Shared, trace: &'a Trace, original: Original, recipients: Vec<Recipient>) -> Self {
-        let Original { ready, fields_bytes, digest } = original;
+        let Original { ready, fields_bytes, digest, client } = original;
         let (first, recipients) = (Arc::new(ready), recipients.into_iter());
-        Self { shared, trace, first, fields_bytes, digest, is_first: true, recipients }
+        Self { shared, trace, first, fields_bytes, digest, client, is_first: true, recipients }
     }
 
     /// Whether all recipients have their answers.
@@ -73,9 +78,24 @@ impl<'a> Delivery<'a> {
     /// Stores the message for the next few recipients, durably, and gives the answer for each, in order; `None` after the last.
     pub async fn next_batch(&mut self) -> Option<Vec<Verdict>> {
         let (mut verdicts, mut places, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let mut away: BTreeMap<ShardId, Vec<Away>> = BTreeMap::new();
         while bytes < BATCH_BYTES {
             let Some(recipient) = self.recipients.next() else { break };
-            match self.place(recipient).await {
+            let account = match &recipient.home {
+                Home::Here(account) => account.clone(),
+                Home::There(shard) => {
+                    self.is_first = false;
+                    match self.key_elsewhere(&recipient) {
+                        Ok(key) => {
+                            away.entry(*shard).or_default().push(Away::new(verdicts.len(), recipient.address, key));
+                            verdicts.push(Verdict::Unknown);
+                        }
+                        Err(verdict) => verdicts.push(verdict),
+                    }
+                    continue;
+                }
+            };
+            match self.place(recipient, account).await {
                 Ok(place) => {
                     bytes += u64::from(place.ready.size());
                     places.push((verdicts.len(), place));
@@ -90,10 +110,19 @@ impl<'a> Delivery<'a> {
         }
         let mut shards: BTreeMap<ShardId, Vec<(usize, Place)>> = BTreeMap::new();
         for (index, place) in places {
-            shards.entry(place.recipient.account.id().0).or_default().push((index, place));
+            shards.entry(place.account.id().0).or_default().push((index, place));
         }
         let proposals = shards.into_iter().map(|(shard, places)| self.propose(shard, places));
-        for (index, verdict) in join_all(proposals).await.into_iter().flatten() {
+        let passing = Passing {
+            shared: self.shared,
+            trace: self.trace,
+            client: self.client,
+            ready: &self.first,
+            from: self.fields_bytes,
+        };
+        let passed = away.into_iter().map(|(shard, away)| passing.deliver(shard, away));
+        let (here, there) = tokio::join!(join_all(proposals), join_all(passed));
+        for (index, verdict) in here.into_iter().chain(there).flatten() {
             if let Some(place) = verdicts.get_mut(index) {
                 *place = verdict;
             }
@@ -104,26 +133,40 @@ impl<'a> Delivery<'a> {
     }
 
     /// Makes a recipient's message and finds its mailbox.
-    async fn place(&mut self, recipient: Recipient) -> Result<Place, Verdict> {
+    async fn place(&mut self, recipient: Recipient, account: Account) -> Result<Place, Verdict> {
         let ready = match std::mem::take(&mut self.is_first) {
             true => self.first.clone(),
             false => Arc::new(self.copy(&recipient).await.map_err(|error| failed(&error))?),
         };
-        let Some((mailbox, name)) = recipient.mailbox().map_err(|error| failed(&error))? else {
-            tracing::error!(
-                account = recipient.account.name(),
-                "the account has no INBOX; `paquebot check` tells more"
-            );
+        let Some((mailbox, name)) = recipient.mailbox(&account).map_err(|error| failed(&error))? else {
+            tracing::error!(account = account.name(), "the account has no INBOX; `paquebot check` tells more");
             return Err(Verdict::Answer(Reply::UNAVAILABLE));
         };
-        Ok(Place { recipient, mailbox, name, ready })
+        Ok(Place { recipient, account, mailbox, name, ready })
+    }
+
+    /// The key of a delivery, if a retry of it can be told.
+    fn key(&self, recipient: &Recipient) -> Option<DeliveryKey> {
+        recipient.once.or_else(|| self.digest.as_ref().map(|digest| digest.key(&recipient.address)))
+    }
+
+    /// The same for one that another node makes: our own retry can always be told.
+    fn key_elsewhere(&self, recipient: &Recipient) -> Result<DeliveryKey, Verdict> {
+        let mut random = [0; 16];
+        match self.key(recipient) {
+            Some(key) => Ok(key),
+            None => match getrandom::fill(&mut random) {
+                Ok(()) => Ok(DeliveryKey(random)),
+                Err(_) => Err(Verdict::Answer(Reply::UNAVAILABLE)),
+            },
+        }
     }
 
     /// Makes another recipient's message from the first one's.
     async fn copy(&self, recipient: &Recipient) -> Result<Ready, ServiceError> {
         let fields = self.trace.fields(&recipient.address);
         let size = u64::from(self.first.size()).saturating_sub(self.fields_bytes).saturating_add(fields.len() as u64);
-        let mut incoming = recipient.account.incoming(Some(size));
+        let mut incoming = self.shared.service.incoming(Some(size));
         let (service, first, from) = (self.shared.service.clone(), self.first.clone(), self.fields_bytes);
         let copied = if size <= INLINE_BYTES {
             write_copy(&service, &first, from, &fields, &mut incoming).map(|()| incoming)
@@ -140,7 +183,7 @@ impl<'a> Delivery<'a> {
         let (mut ops, mut bodies) = (Vec::new(), Vec::new());
         for (_, place) in &places {
             let (message, body) = place.ready.message(Flags::NONE, Vec::new(), date);
-            let account = place.recipient.account.id().1;
+            let account = place.account.id().1;
             let mailbox = place.mailbox;
             ops.push(match &self.digest {
                 Some(digest) => Op::Deliver { account, mailbox, message, once: digest.key(&place.recipient.address) },
@@ -174,7 +217,7 @@ impl<'a> Delivery<'a> {
                 return Verdict::Unknown;
             }
         };
-        let Place { recipient: Recipient { address: to, account, .. }, name: mailbox, ready, .. } = place;
+        let Place { recipient: Recipient { address: to, .. }, account, name: mailbox, ready, .. } = place;
         let (account, size) = (account.name(), ready.size());
         if repeat {
             tracing::info!(%to, account, uid, size, id = self.trace.id, "had been delivered before");

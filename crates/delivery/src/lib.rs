@@ -31,6 +31,7 @@ mod conn;
 mod deliver;
 mod failure;
 mod once;
+mod pass_on;
 pub mod protocol;
 mod receive;
 mod recipients;
@@ -38,6 +39,7 @@ mod server;
 mod shared;
 
 pub use config::{Addresses, Config, LocalUsers};
+pub use pass_on::{Elsewhere, Reaching, Stream};
 pub use recipients::{FirstOf, Lookup, LookupError, Recipients, SourceUsers, StoredUsers};
-pub use server::serve;
+pub use server::{serve, serve_passed_on};
 pub use shared::{Counters, Peer, Shared};

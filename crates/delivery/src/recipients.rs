@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use paquebot_auth::{CredentialSource, SourceError, UserName};
 use paquebot_mailbox::{Account, ChangeError, Service, ServiceError};
-use paquebot_types::{MailboxId, MailboxName};
+use paquebot_model::DeliveryKey;
+use paquebot_types::{MailboxId, MailboxName, ShardId};
 
 use crate::config::{Addresses, LocalUsers};
 use crate::protocol::address::Address;
@@ -83,14 +84,24 @@ impl Recipients for FirstOf {
     }
 }
 
+/// Where a recipient's account is.
+#[derive(Clone)]
+pub enum Home {
+    Here(Account),
+    /// In a shard that other nodes have.
+    There(ShardId),
+}
+
 /// A recipient that was accepted.
 #[derive(Clone)]
 pub struct Recipient {
     /// As it was given.
     pub address: Address,
-    pub account: Account,
+    pub home: Home,
     /// The mailbox that the address's detail names, if it can be a mailbox's name at all.
     pub detail: Option<MailboxName>,
+    /// The delivery's key, from another node.
+    pub once: Option<DeliveryKey>,
 }
 
 impl Recipient {
@@ -101,18 +112,22 @@ impl Recipient {
         address: Address,
     ) -> Result<Option<Self>, LookupError> {
         for (user, detail) in candidates(&address, addresses) {
-            if let Some(account) = recipients.find(&user).await? {
-                // What is no name is no mailbox's: `bob+../x` is bob.
-                let detail = detail.and_then(|detail| MailboxName::new(detail).ok());
-                return Ok(Some(Self { address, account, detail }));
-            }
+            let home = match recipients.find(&user).await {
+                Ok(Some(account)) => Home::Here(account),
+                Ok(None) => continue,
+                Err(LookupError::Account(ChangeError::Failed(ServiceError::NotHosted(shard)))) => Home::There(shard),
+                Err(error) => return Err(error),
+            };
+            // What is no name is no mailbox's: `bob+../x` is bob.
+            let detail = detail.and_then(|detail| MailboxName::new(detail).ok());
+            return Ok(Some(Self { address, home, detail, once: None }));
         }
         Ok(None)
     }
 
     /// The mailbox to deliver into, as things are now: the one that the detail names, or INBOX. `None` if there is no INBOX.
-    pub fn mailbox(&self) -> Result<Option<(MailboxId, MailboxName)>, ServiceError> {
-        let reader = self.account.reader()?;
+    pub fn mailbox(&self, account: &Account) -> Result<Option<(MailboxId, MailboxName)>, ServiceError> {
+        let reader = account.reader()?;
         for name in self.detail.iter().chain([&MailboxName::inbox()]) {
             if let Some(id) = reader.mailbox_named(name)? {
                 return Ok(Some((id, name.clone())));

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Buf;
+use paquebot_model::DeliveryKey;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -21,7 +22,7 @@ use crate::protocol::machine::{Action, Machine, Rules, Transaction};
 use crate::protocol::reply::Reply;
 use crate::protocol::trace::Trace;
 use crate::receive::Receiving;
-use crate::recipients::Recipient;
+use crate::recipients::{Home, Recipient};
 use crate::shared::{Counters, Peer, Shared};
 
 /// Serves one connection until it ends. Every line that it logs bears the session's id; none bears a message's content.
@@ -32,12 +33,34 @@ pub async fn serve<S>(stream: S, peer: Peer, shared: Arc<Shared>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let id = shared.next_session_id();
-    let span = tracing::info_span!("lmtp", session = %id);
-    serve_session(stream, peer, shared, id).instrument(span).await;
+    serve_from(stream, peer, From::Client, shared).await;
 }
 
-async fn serve_session<S>(stream: S, peer: Peer, shared: Arc<Shared>, id: String)
+/// Serves a connection of another node, for the client `peer` of its own. What is for an account that this node does not have is refused here.
+pub async fn serve_passed_on<S>(stream: S, peer: Peer, shared: Arc<Shared>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    serve_from(stream, peer, From::Node, shared).await;
+}
+
+/// Who is at the other end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum From {
+    Client,
+    Node,
+}
+
+async fn serve_from<S>(stream: S, peer: Peer, from: From, shared: Arc<Shared>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let id = shared.next_session_id();
+    let span = tracing::info_span!("lmtp", session = %id);
+    serve_session(stream, peer, from, shared, id).instrument(span).await;
+}
+
+async fn serve_session<S>(stream: S, peer: Peer, from: From, shared: Arc<Shared>, id: String)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -48,7 +71,7 @@ where
         tracing::warn!(%peer, "there are too many connections");
         return conn.close(Some(Reply::TOO_MANY_CONNECTIONS)).await;
     };
-    let mut session = Session::new(conn, peer, &shared, id);
+    let mut session = Session::new(conn, peer, from, &shared, id);
     let Err(end) = session.run().await;
     if end.is_cut() {
         Counters::count(&shared.counters.cut);
@@ -71,6 +94,7 @@ where
 struct Session<'a, S> {
     conn: Conn<S>,
     peer: Peer,
+    from: From,
     shared: &'a Shared,
     stopping: watch::Receiver<bool>,
     id: String,
@@ -93,16 +117,17 @@ struct Message {
 enum Never {}
 
 impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
-    fn new(conn: Conn<S>, peer: Peer, shared: &'a Shared, id: String) -> Self {
+    fn new(conn: Conn<S>, peer: Peer, from: From, shared: &'a Shared, id: String) -> Self {
         let config = &shared.config;
         let machine = Machine::new(Rules {
             host_name: config.host_name.clone(),
             message_bytes_max: config.message_bytes_max,
             recipients_max: config.recipients_max,
             bad_commands_max: config.bad_commands_max,
+            passed_on: from == From::Node,
         });
         let stopping = shared.stopping.clone();
-        Self { conn, peer, shared, stopping, id, messages: 0, machine, receiving: None }
+        Self { conn, peer, from, shared, stopping, id, messages: 0, machine, receiving: None }
     }
 
     async fn run(&mut self) -> Result<Never, End> {
@@ -145,7 +170,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
                 self.conn.say(&reply).await?;
                 Err(End::Closed("by a reply"))
             }
-            Action::Recipient(address) => self.recipient(address).await,
+            Action::Recipient { address, once } => self.recipient(address, once).await,
             Action::Data => self.data().await,
             Action::Chunk { octets, last } => self.chunk(octets, last).await,
             Action::Skip { octets, reply } => {
@@ -155,12 +180,14 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
         }
     }
 
-    async fn recipient(&mut self, address: Address) -> Result<(), End> {
+    async fn recipient(&mut self, address: Address, once: Option<[u8; 16]>) -> Result<(), End> {
         let shown = address.to_string();
         let found = Recipient::find(&*self.shared.recipients, &self.shared.config.addresses, address).await;
         let reply = match found {
+            // Passed on once more it might come here again.
+            Ok(Some(Recipient { home: Home::There(_), .. })) if self.from == From::Node => Reply::NOT_HERE,
             Ok(Some(recipient)) => {
-                self.machine.accept(recipient);
+                self.machine.accept(Recipient { once: once.map(DeliveryKey), ..recipient });
                 Reply::RECIPIENT_OK
             }
             Ok(None) => {
@@ -262,7 +289,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
         let fields = trace.fields(&first.address);
         let fields_bytes = fields.len() as u64;
         let size = transaction.size.map(|size| size.saturating_add(fields_bytes));
-        let incoming = first.account.incoming(size);
+        let incoming = self.shared.service.incoming(size);
         let receiving =
             Receiving::new(incoming, fields, Once::new(trace.sender.as_ref()), self.shared.config.message_bytes_max);
         Some(Message { trace, fields_bytes, receiving })
@@ -285,7 +312,12 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
                 return Ok(());
             }
         };
-        let mut delivery = Delivery::new(self.shared, &trace, Original { ready, fields_bytes, digest }, recipients);
+        let mut delivery = Delivery::new(
+            self.shared,
+            &trace,
+            Original { ready, fields_bytes, digest, client: self.peer.socket() },
+            recipients,
+        );
         while let Some(verdicts) = delivery.next_batch().await {
             for verdict in verdicts {
                 match verdict {

@@ -2,14 +2,15 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use paquebot_mailbox::Service;
 use tokio::sync::{Semaphore, watch};
 
 use crate::config::Config;
+use crate::pass_on::Elsewhere;
 use crate::recipients::Recipients;
 
 /// What all LMTP sessions of a server have in common. The binary makes one.
@@ -20,6 +21,7 @@ pub struct Shared {
     /// Becomes `true` when the server stops.
     pub(crate) stopping: watch::Receiver<bool>,
     pub counters: Counters,
+    elsewhere: OnceLock<Arc<dyn Elsewhere>>,
     pub(crate) places: Semaphore,
     started_ms: u128,
     sessions: AtomicU64,
@@ -34,6 +36,8 @@ pub struct Counters {
     pub delivered_bytes: AtomicU64,
     /// Deliveries that had been made before, and were not made again; they are among the delivered.
     pub repeated: AtomicU64,
+    /// Messages that other nodes answered for, each counted once for every recipient.
+    pub passed_on: AtomicU64,
     /// Recipients that are no users.
     pub unknown_users: AtomicU64,
     /// Messages that were refused or could not be stored, each counted once for every recipient.
@@ -61,7 +65,17 @@ impl Shared {
         let places = Semaphore::new(config.connections_max.min(Semaphore::MAX_PERMITS));
         let started_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let (counters, sessions) = (Counters::default(), AtomicU64::new(0));
-        Self { service, recipients, config, stopping, counters, places, started_ms, sessions }
+        let elsewhere = OnceLock::new();
+        Self { service, recipients, config, stopping, counters, elsewhere, places, started_ms, sessions }
+    }
+
+    /// Sets how the other nodes are reached, which have the accounts that this one has not. The first to do so is heard.
+    pub fn set_elsewhere(&self, elsewhere: Arc<dyn Elsewhere>) {
+        let _ = self.elsewhere.set(elsewhere);
+    }
+
+    pub(crate) fn elsewhere(&self) -> Option<&Arc<dyn Elsewhere>> {
+        self.elsewhere.get()
     }
 
     /// A session's name for logs and Received: another one for each session, also after a restart.
@@ -80,6 +94,15 @@ impl Peer {
     pub(crate) fn address(self) -> Option<IpAddr> {
         match self {
             Self::Network(address) => Some(address.ip().to_canonical()),
+            Self::Local => None,
+        }
+    }
+}
+
+impl Peer {
+    pub(crate) fn socket(self) -> Option<SocketAddr> {
+        match self {
+            Self::Network(address) => Some(address),
             Self::Local => None,
         }
     }

@@ -86,6 +86,13 @@ impl Incoming {
     }
 }
 
+impl Service {
+    /// A message to be written to, `size` octets if that is known.
+    pub fn incoming(self: &Arc<Self>, size: Option<u64>) -> Incoming {
+        Incoming::new(self.clone(), size)
+    }
+}
+
 impl Ready {
     pub fn size(&self) -> u32 {
         self.size

@@ -12,7 +12,7 @@ use paquebot_peer::{Authority, NodeName};
 use paquebot_types::ShardId;
 use tokio::time::sleep;
 
-use super::status;
+use super::{accounts, status};
 
 /// Between looks whether a node that leaves has handed everything over.
 const LOOK: Duration = Duration::from_millis(500);
@@ -146,6 +146,7 @@ impl Commands {
         if shard == ShardId::SYSTEM || !table.is_some_and(|table| table.shards.contains_key(&shard)) {
             return Err(format!("there is no shard {shard} for accounts"));
         }
-        Err(format!("{user}: accounts cannot be moved yet"))
+        accounts::move_to(&self.node, user, shard).await?;
+        Ok(Answer::Done)
     }
 }

@@ -14,9 +14,12 @@ use paquebot_session::Preface;
 use paquebot_store::{BodyFile, Store};
 use paquebot_types::ShardId;
 
+use super::accounts;
+
 /// What serves connections that are passed on, once that is there.
 pub struct Served {
     pub sessions: Arc<paquebot_session::Shared>,
+    pub delivery: Arc<paquebot_delivery::Shared>,
 }
 
 /// This node, for its peers.
@@ -66,10 +69,12 @@ impl paquebot_peer::Host for Host {
         blobs::export(&self.store, shard)
     }
 
-    fn ask<'a>(&'a self, _: &'a NodeName, kind: &'a str, _: Bytes) -> BoxFuture<'a, Result<Bytes, Refusal>> {
+    fn ask<'a>(&'a self, from: &'a NodeName, kind: &'a str, question: Bytes) -> BoxFuture<'a, Result<Bytes, Refusal>> {
         Box::pin(async move {
+            self.refuse_stranger(from)?;
             match kind {
                 "ping" => Ok(Bytes::new()),
+                accounts::WANTED => accounts::answer_wanted(&self.store, &question),
                 other => Err(Refusal::Failed(format!("{other} is a question that this version does not know"))),
             }
         })
@@ -103,8 +108,14 @@ impl paquebot_peer::Host for Host {
 
     fn lmtp<'a>(&'a self, from: &'a NodeName, preface: Bytes, offer: Offer) -> BoxFuture<'a, ()> {
         Box::pin(async move {
-            let _ = (from, preface);
-            offer.refuse("this node takes no deliveries now").await;
+            let (Some(served), true) = (self.served.get(), self.is_member(from)) else {
+                return offer.refuse("this node takes no deliveries now").await;
+            };
+            let client = std::str::from_utf8(&preface).ok().and_then(|address| address.parse().ok());
+            let peer = client.map_or(paquebot_delivery::Peer::Local, paquebot_delivery::Peer::Network);
+            if let Ok(stream) = offer.take().await {
+                paquebot_delivery::serve_passed_on(stream, peer, served.delivery.clone()).await;
+            }
         })
     }
 }

@@ -1,5 +1,6 @@
 //! A node of a cluster: the configuration's words for it, and what of the binary its peers reach.
 
+mod accounts;
 mod commands;
 mod host;
 mod make;
@@ -23,7 +24,7 @@ use tokio::net::TcpListener;
 pub use commands::Commands;
 pub use host::{Host, Served};
 pub use make::{init, join};
-pub use routes::Routes;
+pub use routes::{Routes, Ways};
 pub use status::{Numbers, numbers};
 
 /// What the configuration says of the cluster.

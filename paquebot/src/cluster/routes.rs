@@ -1,9 +1,12 @@
 //! The ways to the nodes that host an account.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use paquebot_blobs::{Holder, Holders as _};
 use paquebot_cluster::{Node, RegisteredHolders};
+use paquebot_delivery::{Elsewhere, Reaching};
 use paquebot_session::{Preface, Route, Router, Routing};
 use paquebot_types::ShardId;
 
@@ -56,5 +59,21 @@ impl Router for Routes {
 
     fn is_here(&self, login: &str) -> bool {
         self.shard(login).is_none_or(|shard| self.is_hosted(shard))
+    }
+}
+
+/// The same for delivery.
+pub struct Ways(pub Arc<Routes>);
+
+impl Elsewhere for Ways {
+    fn reach(&self, shard: ShardId, attempt: usize, client: Option<SocketAddr>) -> Reaching<'_> {
+        Box::pin(async move {
+            let hosts = self.0.hosts(shard);
+            let Some(holder) = hosts.get(attempt) else { return Ok(None) };
+            let preface = client.map_or_else(String::new, |client| client.to_string());
+            let peer = self.0.node.peers.to(&holder.node, &holder.address);
+            let stream = peer.lmtp(preface.as_bytes()).await.map_err(|error| io::Error::other(error.to_string()))?;
+            Ok(Some(Box::new(stream) as Box<dyn paquebot_delivery::Stream>))
+        })
     }
 }

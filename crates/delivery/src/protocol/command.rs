@@ -16,6 +16,9 @@ use super::reply::Reply;
 /// A name that a client gives to itself, at most.
 const CLIENT_BYTES_MAX: usize = 255;
 
+/// Between nodes: the key of the delivery to a recipient, as 32 hexadecimal digits.
+pub const ONCE: &str = "XPAQUEBOT-ONCE";
+
 /// What a client asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -29,6 +32,8 @@ pub enum Command {
     },
     Rcpt {
         recipient: Address,
+        /// The delivery's key, from another node.
+        once: Option<[u8; 16]>,
     },
     Data,
     Bdat {
@@ -120,10 +125,21 @@ fn rcpt(rest: Option<&str>) -> Result<Command, Reply> {
     let rest = rest.and_then(|rest| strip_keyword(rest, "TO:")).ok_or(Reply::RCPT_SYNTAX)?;
     let (recipient, rest) = Address::parse_path(rest).map_err(|error| Reply::new(501, "5.1.3", error.to_string()))?;
     let recipient = recipient.ok_or(Reply::RCPT_SYNTAX)?;
-    match split_parameters(rest, Reply::RCPT_SYNTAX)?.next() {
-        Some(_) => Err(Reply::UNKNOWN_PARAMETER),
-        None => Ok(Command::Rcpt { recipient }),
+    let mut once = None;
+    for (keyword, value) in split_parameters(rest, Reply::RCPT_SYNTAX)? {
+        match value {
+            Some(value) if keyword == ONCE && once.is_none() => {
+                once = Some(key(value).ok_or(Reply::PARAMETER_SYNTAX)?);
+            }
+            _ => return Err(Reply::UNKNOWN_PARAMETER),
+        }
     }
+    Ok(Command::Rcpt { recipient, once })
+}
+
+fn key(digits: &str) -> Option<[u8; 16]> {
+    let is_hex = digits.len() == 32 && digits.bytes().all(|octet| octet.is_ascii_hexdigit());
+    is_hex.then(|| u128::from_str_radix(digits, 16).ok()).flatten().map(u128::to_be_bytes)
 }
 
 fn bdat(rest: Option<&str>) -> Result<Command, Reply> {

@@ -12,6 +12,8 @@ pub struct Rules {
     pub recipients_max: usize,
     /// Commands in a row that are not understood before the connection is cut.
     pub bad_commands_max: u32,
+    /// Whether it is another node that talks, for a client of its own.
+    pub passed_on: bool,
 }
 
 /// A transaction: a sender, and the recipients that were accepted, each with what `R` says of it.
@@ -31,7 +33,11 @@ pub enum Action {
     /// To say this and close the connection.
     Close(Reply),
     /// To look the recipient up, and [`Machine::accept`] it or not.
-    Recipient(Address),
+    Recipient {
+        address: Address,
+        /// The delivery's key, from another node.
+        once: Option<[u8; 16]>,
+    },
     /// To say 354 and take the message by lines, then [`Machine::end_message`].
     Data,
     /// To take this many octets of the message; after the last ones [`Machine::end_message`], after others that could not be taken
@@ -139,13 +145,14 @@ impl<R> Machine<R> {
             Command::Lhlo { client } => {
                 self.reset();
                 self.client = Some(client);
-                Reply::capabilities(&self.rules.host_name, self.rules.message_bytes_max)
+                Reply::capabilities(&self.rules.host_name, self.rules.message_bytes_max, self.rules.passed_on)
             }
             Command::Mail { sender, parameters } => {
                 let (smtputf8, size) = (parameters.smtputf8, parameters.size);
                 return self.mail(Transaction { sender, smtputf8, size, recipients: Vec::new() });
             }
-            Command::Rcpt { recipient } => return self.rcpt(recipient),
+            Command::Rcpt { once: Some(_), .. } if !self.rules.passed_on => Reply::UNKNOWN_PARAMETER,
+            Command::Rcpt { recipient, once } => return self.rcpt(recipient, once),
             Command::Data => match self.judge_message() {
                 Ok(()) if self.chunks != Chunks::None => Reply::IN_CHUNKS,
                 Ok(()) => return Action::Data,
@@ -177,7 +184,7 @@ impl<R> Machine<R> {
         })
     }
 
-    fn rcpt(&mut self, recipient: Address) -> Action {
+    fn rcpt(&mut self, address: Address, once: Option<[u8; 16]>) -> Action {
         let Some(transaction) = &self.transaction else {
             return Action::Reply(self.nothing_begun());
         };
@@ -187,10 +194,10 @@ impl<R> Machine<R> {
         if transaction.recipients.len() >= self.rules.recipients_max {
             return Action::Reply(Reply::TOO_MANY_RECIPIENTS);
         }
-        if recipient.needs_utf8() && !transaction.smtputf8 {
+        if address.needs_utf8() && !transaction.smtputf8 {
             return Action::Reply(Reply::NEEDS_SMTPUTF8);
         }
-        Action::Recipient(recipient)
+        Action::Recipient { address, once }
     }
 
     fn bdat(&mut self, octets: u64, last: bool) -> Action {

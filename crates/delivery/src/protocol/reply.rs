@@ -42,6 +42,8 @@ replies! {
     UNAVAILABLE = 451 "4.3.0" "The message cannot be stored now; try again";
     MAILBOX_GONE = 451 "4.2.0" "The mailbox has just been deleted; try again";
     ACCOUNT_MOVING = 451 "4.3.2" "The account is being moved to other machines; try again soon";
+    NOT_REACHED = 451 "4.4.1" "The machines that have the mailbox cannot be reached now; try again";
+    NOT_HERE = 451 "4.3.2" "The mailbox is on other machines than was thought; try again";
     /// Refused as a whole: nothing of the message is kept.
     DISK_FULL = 452 "4.3.1" "There is no space on the server's disk; try again later";
     MAILBOX_FULL = 452 "4.2.2" "The mailbox is full";
@@ -88,11 +90,20 @@ impl Reply {
     }
 
     /// The answer to LHLO: what the server can do.
-    pub fn capabilities(host_name: &str, message_bytes_max: u64) -> Self {
+    pub fn capabilities(host_name: &str, message_bytes_max: u64, passed_on: bool) -> Self {
+        let once = if passed_on { format!("\n{}", super::command::ONCE) } else { String::new() };
         let text = format!(
-            "{host_name}\nPIPELINING\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nSIZE {message_bytes_max}\nCHUNKING"
+            "{host_name}\nPIPELINING\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nSIZE {message_bytes_max}\nCHUNKING{once}"
         );
         Self { code: 250, enhanced: None, text: text.into() }
+    }
+
+    /// The reply that another node gave in this line, to be given as it is.
+    pub fn passed_on(line: &str) -> Option<Self> {
+        let (code, text) = line.split_once(' ')?;
+        let code = code.parse().ok().filter(|code| (200..=599).contains(code))?;
+        let text = text.chars().filter(|c| !c.is_control()).collect::<String>();
+        Some(Self { code, enhanced: None, text: text.into() })
     }
 
     /// The go-ahead for DATA.
@@ -154,7 +165,7 @@ mod tests {
 
     #[test]
     fn capabilities_are_one_a_line() {
-        let text = written(&Reply::capabilities("mail.example", 1000));
+        let text = written(&Reply::capabilities("mail.example", 1000, false));
         let expected = "250-mail.example\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-ENHANCEDSTATUSCODES\r\n\
                         250-SIZE 1000\r\n250 CHUNKING\r\n";
         assert_eq!(text, expected);

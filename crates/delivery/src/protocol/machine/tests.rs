@@ -2,8 +2,13 @@ use super::*;
 use proptest::prelude::*;
 
 fn machine() -> Machine<String> {
-    let rules =
-        Rules { host_name: "mail.example".into(), message_bytes_max: 1000, recipients_max: 3, bad_commands_max: 3 };
+    let rules = Rules {
+        host_name: "mail.example".into(),
+        message_bytes_max: 1000,
+        recipients_max: 3,
+        bad_commands_max: 3,
+        passed_on: false,
+    };
     Machine::new(rules)
 }
 
@@ -12,11 +17,11 @@ fn talk(machine: &mut Machine<String>, lines: &[&str]) -> Vec<String> {
     let lines = lines.iter().map(|line| match machine.line(line.as_bytes()) {
         Action::Reply(reply) => reply.code().to_string(),
         Action::Close(reply) => format!("close {}", reply.code()),
-        Action::Recipient(address) if address.local().starts_with('b') => {
+        Action::Recipient { address, .. } if address.local().starts_with('b') => {
             machine.accept(address.to_string());
             "250".into()
         }
-        Action::Recipient(_) => "550".into(),
+        Action::Recipient { .. } => "550".into(),
         Action::Data => "354".into(),
         Action::Chunk { octets, last } => format!("take {octets}{}", if last { " last" } else { "" }),
         Action::Skip { octets, reply } => format!("skip {octets} {}", reply.code()),
