@@ -4,6 +4,7 @@
 
 use anyhow::{Result, bail};
 
+mod cluster;
 mod demo;
 mod licences;
 mod lint;
@@ -11,6 +12,7 @@ mod process;
 mod samples;
 mod setup;
 mod test;
+mod torture;
 
 const USAGE: &str = "\
 cargo xtask <chore> [arguments]
@@ -18,6 +20,9 @@ cargo xtask <chore> [arguments]
   setup            installs what the tests need: Debian packages, a Python venv, npm packages (as root, or says what to run)
   test [args]      setup, then every test; the arguments go to the test runner (a test's name, say)
   demo [args]      builds the server in release and starts it with sample mail; the arguments go to `paquebot demo`
+  cluster          builds the server in release and starts three nodes of it with etcd, until Ctrl-C
+  torture --minutes N [--seed S] [--etcd managed|existing]
+                   three nodes whose machines are killed, frozen, emptied and cut off (as root), and every promise checked
   lint             format, clippy, the licences of all dependencies
   samples [--write]  makes the sample mail anew and compares it with samples/, or writes it there";
 
@@ -28,6 +33,8 @@ fn main() -> Result<()> {
         "setup" => setup::run(),
         "test" => test::run(rest),
         "demo" => demo::run(rest),
+        "cluster" => cluster::start(),
+        "torture" => torture::run(rest),
         "lint" => lint::run(),
         "samples" => samples::run(rest),
         "help" | "--help" | "-h" => {

@@ -1,8 +1,10 @@
 //! `cargo xtask test`: everything that is tested, by one command.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 
-use crate::process::{self, cargo, find, output_of, root};
+use crate::process::{self, cargo, find, target_folder};
 use crate::setup;
 
 /// Runs every test, or those that `arguments` name to the runner.
@@ -10,8 +12,7 @@ use crate::setup;
 /// The server is built first and its path given to the tests, so that a hundred of them don't each ask cargo for it.
 pub fn run(arguments: &[String]) -> Result<()> {
     setup::run()?;
-    process::run(cargo().args(["build", "--package", "paquebot"]))?;
-    let server = target_folder()?.join("debug").join("paquebot");
+    let server = server()?;
 
     let mut tests = cargo();
     tests.env("PAQUEBOT_BIN", &server);
@@ -27,8 +28,8 @@ pub fn run(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn target_folder() -> Result<std::path::PathBuf> {
-    let metadata = output_of(cargo().args(["metadata", "--format-version=1", "--no-deps"]))?;
-    let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
-    Ok(metadata["target_directory"].as_str().map_or_else(|| root().join("target"), Into::into))
+/// Builds the server; where it is then.
+pub fn server() -> Result<PathBuf> {
+    process::run(cargo().args(["build", "--package", "paquebot"]))?;
+    Ok(target_folder()?.join("debug").join("paquebot"))
 }

@@ -2,12 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use rustix::process::{Signal, kill_process};
 
 use super::hosts::Hosts;
@@ -25,7 +26,6 @@ pub struct Etcds {
 
 struct Member {
     command: Box<dyn Fn() -> Command + Send>,
-    data: PathBuf,
     client: SocketAddr,
     process: Option<Child>,
 }
@@ -62,7 +62,7 @@ impl Etcds {
                 command
             };
             let client = SocketAddr::new(hosts.address(host), ports::ETCD_CLIENT);
-            Member { command: Box::new(command), data, client, process: None }
+            Member { command: Box::new(command), client, process: None }
         });
         let mut etcds = Etcds { members: members.collect() };
         (0..count).try_for_each(|member| etcds.start_again(member))?;
@@ -122,9 +122,30 @@ impl Etcds {
         Ok(())
     }
 
-    /// Where a member keeps its data.
-    pub fn data(&self, member: usize) -> &Path {
-        &self.members[member].data
+    /// Makes a key, as somebody else would.
+    pub fn put(&self, key: &str, value: &str) -> Result<()> {
+        let request = serde_json::json!({ "key": BASE64_STANDARD.encode(key), "value": BASE64_STANDARD.encode(value) });
+        ask(self.members[0].client, "POST /v3/kv/put", &request.to_string()).map(drop)
+    }
+
+    /// How many keys there are.
+    pub fn keys(&self) -> Result<u64> {
+        let all = BASE64_STANDARD.encode([0]);
+        let request = serde_json::json!({ "key": all, "range_end": all, "count_only": true });
+        let answer = ask(self.members[0].client, "POST /v3/kv/range", &request.to_string())?;
+        let answer: serde_json::Value = serde_json::from_str(&answer)?;
+        // A count of nothing is left out.
+        Ok(answer["count"].as_str().map_or(Ok(0), str::parse)?)
+    }
+
+    /// Octets that clients have sent to all members since their start.
+    pub fn received_bytes(&self) -> Result<u64> {
+        self.members.iter().try_fold(0, |sum, member| {
+            let metrics = ask(member.client, "GET /metrics", "")?;
+            let name = "etcd_network_client_grpc_received_bytes_total ";
+            let value = metrics.lines().find_map(|line| line.strip_prefix(name)).context("no such metric")?;
+            Ok(sum + value.parse::<f64>()? as u64)
+        })
     }
 }
 
@@ -138,14 +159,20 @@ impl Drop for Etcds {
 
 /// Whether the member at this address leads, by its JSON gateway.
 fn leads(address: SocketAddr) -> Result<bool> {
+    is_leader(&ask(address, "POST /v3/maintenance/status", "{}")?)
+}
+
+/// What an HTTP request of a member comes to.
+fn ask(address: SocketAddr, what: &str, body: &str) -> Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, ANSWER)?;
     stream.set_read_timeout(Some(ANSWER))?;
-    let request = "POST /v3/maintenance/status HTTP/1.0\r\nContent-Length: 2\r\n\r\n{}";
+    let request = format!("{what} HTTP/1.0\r\nContent-Length: {}\r\n\r\n{body}", body.len());
     stream.write_all(request.as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
-    let (_, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
-    is_leader(body)
+    let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
+    ensure!(head.contains(" 200 "), "{what}: {answer}");
+    Ok(body.to_owned())
 }
 
 /// What a member's status says of itself.

@@ -72,7 +72,7 @@ impl Default for ClusterOptions {
             namespaces: false,
             clocks: false,
             settings: String::new(),
-            cluster: "shards = 8".to_owned(),
+            cluster: "shards = 8\nlease = \"3s\"".to_owned(),
         }
     }
 }
@@ -150,6 +150,15 @@ impl Cluster {
     pub fn join(&mut self, node: usize) -> Result<()> {
         let token = self.token()?;
         self.run(node, &["cluster", "join", &token])?.success().context("cluster join")?;
+        self.start_node(node)
+    }
+
+    /// Joins a node in the place of one that is gone, as soon as that is known to be, and starts it.
+    pub fn join_in_place_of(&mut self, node: usize, gone: &str) -> Result<()> {
+        until(&format!("a machine takes the place of node {gone}"), || {
+            let token = self.token()?;
+            self.run(node, &["cluster", "join", &token, "--replace", gone])?.success()
+        })?;
         self.start_node(node)
     }
 

@@ -186,7 +186,7 @@ impl Node {
     pub(super) fn etcd_leads(&self, hosts: &Hosts) -> Result<bool> {
         let files = self.data().join("cluster");
         let mut curl = hosts.command(self.host, "curl");
-        curl.args(["--silent", "--max-time", "1", "--insecure", "--data", "{}", "--cert"]).arg(files.join("node.pem"));
+        curl.args(["--silent", "--max-time", "1", "--insecure", "--data", "{}", "--cert"]).arg(files.join("node.crt"));
         curl.arg("--key").arg(files.join("node.key"));
         curl.arg(format!("https://{}/v3/maintenance/status", SocketAddr::new(self.address, ports::ETCD_CLIENT)));
         super::etcds::is_leader(&run(&mut curl, b"", COMMAND_LIMIT)?.success()?)
