@@ -103,7 +103,9 @@ impl Node {
             patiently(async || Ok(EtcdLog::open(options.clone(), store.clone(), tail.clone(), push.clone()).await?))
                 .await?;
         let log = Arc::new(log);
-        let hosted = register(&settings, &registry, &store, etcd.as_ref().map(|(_, member)| member.clone())).await?;
+        // The member of etcd that happens to be asked may have no vote yet, this node's own say.
+        let own = etcd.as_ref().map(|(_, member)| member.clone());
+        let hosted = patiently(async || register(&settings, &registry, &store, own.clone()).await).await?;
 
         let (troubles, trouble) = mpsc::unbounded_channel();
         let (on_mark, marked) = marks::channel();

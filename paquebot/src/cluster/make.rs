@@ -23,8 +23,9 @@ use tokio::time::{Instant, sleep};
 use super::settings;
 use crate::node;
 
-/// How long a new etcd may take to elect itself.
+/// How long a new etcd may take to elect itself, and one that was there before to answer.
 const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE_GIVEN: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Makes a cluster of which this machine is the first node.
@@ -87,7 +88,7 @@ async fn make_keys(
     }
     let running = start_etcd(settings, identity)?;
     let options = settings.etcd_options(cluster, etcd, keys);
-    make_cluster(&options, bases).await?;
+    make_cluster(&options, bases, if running.is_some() { PATIENCE } else { PATIENCE_GIVEN }).await?;
     let mut client = connect(&options).await.map_err(|failure| anyhow::anyhow!("{failure}"))?;
     let table = Table::first(&settings.node, settings.shards, settings.replicas);
     Registry::make(&mut client, &options.prefix, &table).await?;
@@ -108,8 +109,8 @@ async fn make_keys(
     Ok(())
 }
 
-async fn make_cluster(options: &Options, bases: &[(ShardId, Sequence)]) -> anyhow::Result<()> {
-    let until = Instant::now() + PATIENCE;
+async fn make_cluster(options: &Options, bases: &[(ShardId, Sequence)], patience: Duration) -> anyhow::Result<()> {
+    let until = Instant::now() + patience;
     loop {
         match EtcdLog::make_cluster(options.clone(), bases).await {
             Err(OpenError::Unreachable(_)) if Instant::now() < until => sleep(PAUSE).await,
