@@ -55,11 +55,10 @@ fn keys_that_somebody_else_made_are_left_alone() -> Result<()> {
 #[test]
 fn an_etcd_that_nobody_reaches_is_named() -> Result<()> {
     let mut cluster = Cluster::make(ClusterOptions { etcd: Etcd::Existing, ..ClusterOptions::default() })?;
-    let address = cluster.etcds.as_ref().map(|etcds| etcds.urls()[0].clone()).unwrap_or_default();
     for member in 0..3 {
         cluster.kill_etcd(member)?;
     }
-    refused(&cluster, 0, &["cluster", "init"], &["etcd", &address])?;
+    refused(&cluster, 0, &["cluster", "init"], &["etcd", "http://127."])?;
     // Of a node that was never part of a cluster, too.
     refused(&cluster, 0, &["serve"], &["cluster"])
 }

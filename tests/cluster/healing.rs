@@ -72,10 +72,10 @@ fn a_replica_that_differs_takes_itself_out_and_is_made_anew() -> Result<()> {
     ensure!(deliver(&cluster.nodes[0], "alice", 6)?.starts_with("250"), "a delivery");
     let log = until("the node says that it differs", || {
         let log = cluster.nodes[1].log();
-        ensure!(log.to_lowercase().contains("differ"), "it said:\n{log}");
+        ensure!(log.contains("Diverged"), "it said:\n{log}");
         Ok(log)
     })?;
-    println!("{}", log.lines().find(|line| line.to_lowercase().contains("differ")).unwrap_or_default());
+    println!("{}", log.lines().find(|line| line.contains("Diverged")).unwrap_or_default());
     let after = until("all show the same again", || all_show_the_same(&cluster, "alice", "INBOX"))?;
     ensure!(after == [before, vec![6]].concat(), "there are {after:?}");
     Ok(())
@@ -95,8 +95,6 @@ fn a_damaged_body_is_fetched_from_another_node_while_it_is_read() -> Result<()> 
     let there = tokens(&mut cluster.nodes[1].client("alice", PASSWORD)?, "INBOX").context("reading damaged bodies")?;
     ensure!(there == (1..8).collect::<Vec<_>>(), "there are {there:?}");
     // They are its own again: the others may go.
-    let healed = until("the node's store is sound", || cluster.run(1, &["check"])?.success());
-    healed?;
     cluster.nodes[0].kill()?;
     cluster.nodes[2].kill()?;
     let there = tokens(&mut cluster.nodes[1].client("alice", PASSWORD)?, "INBOX")?;

@@ -12,7 +12,7 @@ use paquebot_tests::message::message;
 use paquebot_tests::session::PASSWORD;
 use paquebot_tests::stage::Stage;
 
-use crate::support::{PROBE, all_show_the_same, deliver, endpoints, is_whole, start, until_all_take_changes};
+use crate::support::{PROBE, all_show_the_same, deliver, endpoints, is_whole, logs, start, until_all_take_changes};
 
 #[test]
 fn two_sessions_on_two_nodes_see_each_other_at_once() -> Result<()> {
@@ -116,7 +116,7 @@ fn a_rolling_restart_under_load_loses_nothing_and_breaks_no_promise() -> Result<
         stage.settle_all()
     })?;
     stage.look_at_everything()?;
-    stage.verdict()
+    stage.verdict().with_context(|| logs(&cluster))
 }
 
 #[test]

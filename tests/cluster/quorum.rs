@@ -35,10 +35,8 @@ fn reads_go_on_and_changes_are_put_off() -> Result<()> {
         Ok(answer.tagged)
     })?;
     println!("APPEND without a quorum: {put_off}");
-    for token in 60..63 {
-        let answer = client.append("INBOX", &[], None, &message(token))?;
-        ensure!(answer.tagged.starts_with("NO [UNAVAILABLE]"), "APPEND: {}", answer.tagged);
-    }
+    let answer = client.append("INBOX", &[], None, &message(60))?;
+    ensure!(answer.tagged.starts_with("NO [UNAVAILABLE]"), "APPEND: {}", answer.tagged);
     let answer = client.command("STORE 1 +FLAGS (\\Flagged)")?;
     ensure!(answer.tagged.starts_with("NO [UNAVAILABLE]"), "STORE: {}", answer.tagged);
     let answer = deliver(&cluster.nodes[2], "alice", 70)?;
@@ -73,7 +71,7 @@ fn reads_go_on_and_changes_are_put_off() -> Result<()> {
     idle.answer(&tag)?.ok()?;
     std::thread::sleep(Duration::from_secs(1));
     let there = all_show_the_same(&cluster, "alice", "INBOX")?;
-    ensure!(there.iter().all(|token| ![60, 61, 62, 70].contains(token)), "what was refused is there: {there:?}");
+    ensure!(there.iter().all(|token| ![60, 70].contains(token)), "what was refused is there: {there:?}");
     let flagged = cluster.nodes[0].client("alice", PASSWORD)?.command("STATUS INBOX (MESSAGES)")?;
     flagged.ok()?;
     Ok(())

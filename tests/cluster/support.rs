@@ -50,7 +50,8 @@ pub fn seen(client: &mut Client, mailbox: &str) -> Result<Vec<(String, u64)>> {
     let answer = client.command("UID FETCH 1:* (UID FLAGS MODSEQ BODY.PEEK[])")?.ok()?;
     let fetched = answer.untagged.iter().filter_map(|response| {
         let body = response.literals().first()?.to_vec();
-        let told = paquebot_tests::wire::text(response);
+        // Recent is a message to one session alone.
+        let told = paquebot_tests::wire::text(response).replace(" \\Recent", "").replace("\\Recent", "");
         Some(token_of(&body).map(|token| (told, token)).map_err(anyhow::Error::msg))
     });
     fetched.collect()
@@ -85,6 +86,17 @@ pub fn is_whole(cluster: &Cluster, node: usize) -> Result<()> {
     ensure!(!shards.is_empty() && whole, "shards are not all here: {status}");
     ensure!(status["bodies_wanted"] == 0, "bodies are missing: {}", status["bodies_wanted"]);
     Ok(())
+}
+
+/// The end of what each node wrote.
+pub fn logs(cluster: &Cluster) -> String {
+    let nodes = cluster.nodes.iter().map(|node| {
+        let log = node.log();
+        // Etcd says much of itself.
+        let lines: Vec<&str> = log.lines().rev().filter(|line| !line.contains(" etcd: ")).take(25).collect();
+        format!("--- node {}\n{}\n", node.name(), lines.into_iter().rev().collect::<Vec<_>>().join("\n"))
+    });
+    nodes.collect()
 }
 
 /// Polls fast; what the last attempt came to after `limit`, with how long it took.

@@ -8,7 +8,7 @@ use paquebot_tests::session::PASSWORD;
 use paquebot_tests::stage::Stage;
 
 use crate::nemesis::{Means, schedule, torment};
-use crate::support::{PROBE, endpoints, until_all_take_changes};
+use crate::support::{PROBE, endpoints, logs, until_all_take_changes};
 
 const WORKERS: usize = 6;
 /// Each worker rests so long between two commands: the machines are to have faults, not to be full.
@@ -16,7 +16,7 @@ const PACE: Duration = Duration::from_millis(10);
 /// A round has an account and a history of its own.
 const STEPS_A_ROUND: usize = 8;
 /// How many steps a run without `PAQUEBOT_TORTURE_MINUTES` has.
-const STEPS: usize = 6;
+const STEPS: usize = 4;
 
 /// `PAQUEBOT_SEED`, or a new one.
 fn seed() -> Result<u64> {
@@ -50,16 +50,6 @@ fn round(cluster: &mut Cluster, seed: u64, means: Means, more: impl Fn(usize) ->
     stage.look_at_everything()?;
     stage.verdict().with_context(|| format!("PAQUEBOT_SEED={seed}\n{}", logs(cluster)))?;
     Ok(done)
-}
-
-/// The end of what each node wrote.
-fn logs(cluster: &Cluster) -> String {
-    let nodes = cluster.nodes.iter().map(|node| {
-        let log = node.log();
-        let lines: Vec<&str> = log.lines().rev().take(25).collect();
-        format!("--- node {}\n{}\n", node.name(), lines.into_iter().rev().collect::<Vec<_>>().join("\n"))
-    });
-    nodes.collect()
 }
 
 fn run(options: ClusterOptions) -> Result<()> {
