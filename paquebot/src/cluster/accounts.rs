@@ -27,11 +27,32 @@ pub async fn move_to(node: &Arc<Node>, login: &str, to: ShardId) -> Result<(), S
     if from == to {
         return Ok(());
     }
+    let hosted = node.service.hosted();
+    if ![from, to].iter().all(|shard| hosted.contains(shard)) {
+        return Err(elsewhere(node, login, from, to));
+    }
     move_account(&node.service, login, to).await.map_err(|error| format!("{login}: {error}"))?;
     while wanted_anywhere(node, to, account).await? {
         sleep(LOOK).await;
     }
     forget_moved(&node.service, login, from).await.map_err(|error| format!("{login}: {error}"))
+}
+
+/// Where the move can be made.
+fn elsewhere(node: &Arc<Node>, login: &str, from: ShardId, to: ShardId) -> String {
+    let view = node.registry.view();
+    let target = view.hosts(to);
+    let both: Vec<String> =
+        view.hosts(from).into_iter().filter(|host| target.contains(host)).map(ToString::to_string).collect();
+    match both.is_empty() {
+        false => format!(
+            "{login}: an account is moved by a node that hosts both shards, {from} and {to}: ask on {}",
+            both.join(" or ")
+        ),
+        true => format!(
+            "{login}: no node hosts both shards, {from} and {to}: move one of them first, as by `paquebot cluster move shard {to}` to nodes that host {from}"
+        ),
+    }
 }
 
 /// Whether some host of the shard wants bodies of the account. One that does not answer may.
