@@ -1,6 +1,6 @@
 //! Hosting what the placement says: copying shards that this node is given, and letting go of those that it loses.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,14 +54,19 @@ impl Hosting {
         let mut ticks = interval(LOOK);
         // Shards whose copy here is of no use: they are copied anew as soon as etcd takes note of it.
         let mut useless: BTreeSet<ShardId> = self.service.store().importing().unwrap_or_default().into_iter().collect();
+        let mut copied = Copied::new();
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
                 changed = bell.changed() => if changed.is_err() { return },
                 Some(trouble) = self.troubles.recv() => self.consider(trouble, &mut useless),
             }
+            let view = self.registry.view();
+            copied.retain(|shard, _| {
+                view.standing(&self.node, *shard) == Some(Standing::Joining) && !useless.contains(shard)
+            });
             self.disown(&mut useless).await;
-            self.work(&useless).await;
+            self.work(&useless, &mut copied).await;
         }
     }
 
@@ -106,13 +111,14 @@ impl Hosting {
         }
     }
 
-    fn tasks(&self, useless: &BTreeSet<ShardId>) -> Vec<(ShardId, Task)> {
+    fn tasks(&self, useless: &BTreeSet<ShardId>, copied: &Copied) -> Vec<(ShardId, Task)> {
         let view = self.registry.view();
         let Some(table) = &view.table else { return Vec::new() };
         let hosted: BTreeSet<ShardId> = self.service.hosted().into_iter().collect();
         let mut tasks: Vec<(ShardId, Task)> = table
             .of(&self.node)
             .filter_map(|(shard, standing)| match standing {
+                Standing::Joining if copied.contains_key(&shard) && hosted.contains(&shard) => None,
                 Standing::Joining => Some((shard, Task::Copy)),
                 _ if hosted.contains(&shard) || useless.contains(&shard) => None,
                 _ => Some((shard, Task::Host)),
@@ -124,10 +130,9 @@ impl Hosting {
     }
 
     /// Does all that there is to do; what fails is there to be done the next time.
-    async fn work(&self, useless: &BTreeSet<ShardId>) {
-        let mut waiting = self.tasks(useless).into_iter();
+    async fn work(&self, useless: &BTreeSet<ShardId>, copied: &mut Copied) {
+        let mut waiting = self.tasks(useless, copied).into_iter();
         let mut under_way = FuturesUnordered::new();
-        let mut ready = BTreeSet::new();
         loop {
             while under_way.len() < AT_ONCE {
                 let Some((shard, task)) = waiting.next() else { break };
@@ -135,17 +140,17 @@ impl Hosting {
             }
             let next = tokio::select! {
                 next = under_way.next() => next,
-                () = sleep(GATHER), if !ready.is_empty() => {
-                    self.say_ready(std::mem::take(&mut ready)).await;
+                () = sleep(GATHER), if copied.values().any(|said| !said) => {
+                    self.say_ready(copied).await;
                     continue;
                 }
             };
             match next {
-                Some(done) => ready.extend(done),
+                Some(done) => copied.extend(done.map(|shard| (shard, false))),
                 None => break,
             }
         }
-        self.say_ready(ready).await;
+        self.say_ready(copied).await;
     }
 
     /// Gives the shard if it is one that is ready now.
@@ -187,18 +192,23 @@ impl Hosting {
         Ok(())
     }
 
-    async fn say_ready(&self, shards: BTreeSet<ShardId>) {
-        if shards.is_empty() {
+    /// What cannot be said now is said the next time.
+    async fn say_ready(&self, copied: &mut Copied) {
+        let unsaid: Vec<ShardId> = copied.iter().filter(|(_, said)| !**said).map(|(shard, _)| *shard).collect();
+        if unsaid.is_empty() {
             return;
         }
         let changed = self.registry.change_table(|table| {
             let mut table = table.clone();
-            shards.iter().for_each(|shard| table.set_ready(*shard, &self.node));
+            unsaid.iter().for_each(|shard| table.set_ready(*shard, &self.node));
             table
         });
-        // If it cannot be said, the shards are copied once more: that costs time and nothing else.
-        if let Err(error) = changed.await {
-            tracing::warn!(%error, "it cannot be said now that shards are ready");
+        match changed.await {
+            Ok(_) => copied.values_mut().for_each(|said| *said = true),
+            Err(error) => tracing::warn!(%error, "it cannot be said now that shards are ready"),
         }
     }
 }
+
+/// Shards that this node has copied and follows, and whether it has said so. They stay until that is seen in the placement.
+type Copied = BTreeMap<ShardId, bool>;

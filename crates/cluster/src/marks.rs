@@ -150,7 +150,7 @@ pub async fn set(node: NodeName, service: Arc<Service>, registry: Registry, ever
             let Some(applied) = service.applied(shard) else { continue };
             // The mark itself is a record.
             let unchanged = last.get(&shard).is_some_and(|marked| applied.0 <= marked.0 + 1);
-            if hosts.len() < 2 || hosts.first() != Some(&&node) || unchanged {
+            if applied == Sequence::ZERO || hosts.len() < 2 || hosts.first() != Some(&&node) || unchanged {
                 continue;
             }
             match service.change_all(shard, vec![Op::Mark], Vec::new()).await {
