@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -14,7 +14,8 @@ use crate::process::{cargo, find, output_of, run, target_folder};
 use crate::setup;
 
 const NODES: [&str; 3] = ["a", "b", "c"];
-/// Each node's ports are these, so much higher than the node's before.
+/// Each node's ports are the usual ones, and so much higher that a server beside them is not in the way; and then so much for each node.
+const FIRST: u16 = 10_000;
 const STEP: u16 = 1000;
 const START: Duration = Duration::from_secs(60);
 
@@ -24,6 +25,8 @@ struct Node {
     imap: u16,
     lmtp: u16,
     process: Option<Child>,
+    /// What it says.
+    lines: Option<BufReader<ChildStdout>>,
 }
 
 /// Builds the server in release, makes a cluster with an account `demo`, and serves until Ctrl-C. The data stays for the next time.
@@ -31,14 +34,18 @@ pub fn start() -> Result<()> {
     if find("etcd").is_none() {
         setup::run()?;
     }
-    run(cargo().args(["build", "--release", "--package", "paquebot"]))?;
-    let server = target_folder()?.join("release/paquebot");
+    let server = server()?;
     let folder = target_folder()?.join("cluster");
+    // One that was begun and not finished is of no use.
+    let made = folder.join("made");
+    let fresh = !made.exists();
+    if fresh && folder.exists() {
+        fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    }
     let mut nodes = Vec::new();
     for (name, number) in NODES.into_iter().zip(0..) {
         nodes.push(Node::make(name, number, &folder)?);
     }
-    let fresh = !nodes[0].folder.join("data").exists();
     if fresh {
         output_of(&mut nodes[0].command(&server, &["cluster", "init"]))?;
         nodes[0].serve(&server)?;
@@ -48,13 +55,11 @@ pub fn start() -> Result<()> {
             nodes[number].serve(&server)?;
         }
         nodes[0].add_user(&server)?;
+        fs::write(made, "")?;
     } else {
         // Side by side: without a second one the first has no quorum.
-        let server = &server;
-        thread::scope(|scope| {
-            let starts: Vec<_> = nodes.iter_mut().map(|node| scope.spawn(move || node.serve(server))).collect();
-            starts.into_iter().try_for_each(|start| start.join().expect("a start does not panic"))
-        })?;
+        nodes.iter_mut().try_for_each(|node| node.start(&server))?;
+        nodes.iter_mut().try_for_each(Node::wait)?;
     }
     println!("\nThree nodes serve. Log in anywhere as `demo` with password `demo`:\n");
     for node in &nodes {
@@ -82,9 +87,18 @@ pub fn start() -> Result<()> {
     Ok(())
 }
 
+/// The one that `PAQUEBOT_BIN` names, or a fresh one.
+fn server() -> Result<PathBuf> {
+    if let Some(server) = std::env::var_os("PAQUEBOT_BIN") {
+        return Ok(server.into());
+    }
+    run(cargo().args(["build", "--release", "--package", "paquebot"]))?;
+    Ok(target_folder()?.join("release/paquebot"))
+}
+
 impl Node {
     fn make(name: &'static str, number: u16, folder: &Path) -> Result<Node> {
-        let port = |first: u16| first + number * STEP;
+        let port = |usual: u16| FIRST + usual + number * STEP;
         let folder = folder.join(name);
         fs::create_dir_all(&folder)?;
         let (imap, lmtp) = (port(1143), port(1024));
@@ -99,7 +113,7 @@ impl Node {
             port(7144),
             port(7145),
         );
-        let node = Node { name, folder, imap, lmtp, process: None };
+        let node = Node { name, folder, imap, lmtp, process: None, lines: None };
         fs::write(node.configuration(), text)?;
         Ok(node)
     }
@@ -114,23 +128,41 @@ impl Node {
         command
     }
 
+    /// Starts it; it ends with us, however we end. What it logs goes to a file.
+    fn start(&mut self, server: &Path) -> Result<()> {
+        let serve = self.command(server, &["serve"]);
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "TERM", "--"]).arg(serve.get_program()).args(serve.get_args());
+        let log = fs::File::create(self.log())?;
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().context("cannot start the server")?;
+        self.lines = child.stdout.take().map(BufReader::new);
+        self.process = Some(child);
+        Ok(())
+    }
+
     /// Until it says that it is ready.
-    fn serve(&mut self, server: &Path) -> Result<()> {
-        let mut child =
-            self.command(server, &["serve"]).stdout(Stdio::piped()).spawn().context("cannot start the server")?;
-        let lines = BufReader::new(child.stdout.take().context("no standard output")?).lines();
+    fn wait(&mut self) -> Result<()> {
+        let lines = self.lines.take().context("the server was not started")?.lines();
         let (sender, ready) = mpsc::channel();
         thread::spawn(move || {
             for line in lines.map_while(Result::ok).filter(|line| line == "ready") {
                 let _ = sender.send(line);
             }
         });
-        let started = ready.recv_timeout(START);
-        self.process = Some(child);
-        match started {
-            Ok(_) => Ok(()),
-            Err(_) => bail!("node {} is not ready after {START:?}", self.name),
-        }
+        ready.recv_timeout(START).map(drop).with_context(|| {
+            let said = fs::read_to_string(self.log()).unwrap_or_default();
+            let last = said.lines().last().unwrap_or_default().to_owned();
+            format!("node {} is not ready; {} ends with: {last}", self.name, self.log().display())
+        })
+    }
+
+    fn serve(&mut self, server: &Path) -> Result<()> {
+        self.start(server)?;
+        self.wait()
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.join("log")
     }
 
     fn add_user(&self, server: &Path) -> Result<()> {
