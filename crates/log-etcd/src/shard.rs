@@ -6,7 +6,7 @@ use paquebot_log::{Feed, LogError};
 use paquebot_model::{RecordId, WINDOW};
 use paquebot_types::{Sequence, ShardId};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::kept::{KEPT, Kept};
 use crate::numbers::Numbers;
@@ -30,7 +30,9 @@ pub enum Seen {
 pub struct Shard {
     pub id: ShardId,
     pub numbers: Mutex<Numbers>,
-    pub seen: watch::Sender<Seen>,
+    seen: Mutex<Seen>,
+    /// Rung when `seen` has changed. It wakes in order, which `tokio::sync::watch` does not: so a simulated run can be repeated.
+    saw: Notify,
     pub follows: mpsc::Sender<Follow>,
     /// Told when the watch lags behind what is known to be there.
     pub lags: Notify,
@@ -46,13 +48,20 @@ struct Expected {
 
 impl Shard {
     pub fn new(id: ShardId, follows: mpsc::Sender<Follow>) -> Self {
-        let (seen, _) = watch::channel(Seen::Upto(0));
-        Self { id, numbers: Mutex::default(), seen, follows, lags: Notify::new(), expected: Mutex::default() }
+        Self {
+            id,
+            numbers: Mutex::default(),
+            seen: Mutex::new(Seen::Upto(0)),
+            saw: Notify::new(),
+            follows,
+            lags: Notify::new(),
+            expected: Mutex::default(),
+        }
     }
 
     /// Why the shard's log cannot be used any more.
     pub fn failure(&self) -> Option<LogError> {
-        match &*self.seen.borrow() {
+        match &*self.seen.lock() {
             Seen::Upto(_) => None,
             Seen::Failed(error) => Some(error.clone()),
         }
@@ -60,16 +69,26 @@ impl Shard {
 
     /// Waits until the tracker has seen this revision.
     pub async fn reach(&self, revision: i64) -> Result<(), LogError> {
-        let mut seen = self.seen.subscribe();
-        let reached = seen.wait_for(|seen| match seen {
-            Seen::Upto(upto) => *upto >= revision,
-            Seen::Failed(_) => true,
-        });
-        match reached.await.as_deref() {
-            Ok(Seen::Upto(_)) => Ok(()),
-            Ok(Seen::Failed(error)) => Err(error.clone()),
-            Err(_) => Err(LogError::Unavailable("the server is stopping".into())),
+        loop {
+            let saw = self.saw.notified();
+            match &*self.seen.lock() {
+                Seen::Upto(upto) if *upto >= revision => return Ok(()),
+                Seen::Failed(error) => return Err(error.clone()),
+                Seen::Upto(_) => {}
+            }
+            saw.await;
         }
+    }
+
+    /// How far the tracker is now.
+    pub fn see(&self, seen: Seen) {
+        *self.seen.lock() = seen;
+        self.saw.notify_waiters();
+    }
+
+    /// Whether the tracker has not seen anything yet.
+    pub fn is_new(&self) -> bool {
+        matches!(&*self.seen.lock(), Seen::Upto(0))
     }
 
     /// A record is about to be appended, and its bodies lie here.

@@ -76,7 +76,7 @@ impl Tracker {
             Err(LogError::Unavailable(said)) => return Err(Ended::Broken(Failure::Unknown(said))),
             Err(error) => return Err(Ended::Failed(error)),
         };
-        let first = matches!(&*self.shard.seen.borrow(), Seen::Upto(0));
+        let first = self.shard.is_new();
         let (missed, new) = {
             let mut numbers = self.shard.numbers.lock();
             let before = numbers.end();
@@ -251,7 +251,7 @@ impl Tracker {
 
     fn saw(&self, revision: i64) {
         // 0 is before the first load, and etcd's first revision is 1.
-        self.shard.seen.send_replace(Seen::Upto(revision.max(1)));
+        self.shard.see(Seen::Upto(revision.max(1)));
     }
 
     async fn tell_failure(&mut self, error: &LogError) {
@@ -261,7 +261,7 @@ impl Tracker {
     }
 
     async fn fail(mut self, error: LogError) {
-        self.shard.seen.send_replace(Seen::Failed(error.clone()));
+        self.shard.see(Seen::Failed(error.clone()));
         self.tell_failure(&error).await;
         for follow in std::mem::take(&mut self.early) {
             refuse(self.shard.id, follow, error.clone()).await;

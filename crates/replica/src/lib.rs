@@ -16,7 +16,7 @@ mod trouble;
 mod waiting;
 
 pub use hosting::Hosting;
-pub use options::{Applying, OnMark, Options, Watcher};
+pub use options::{Applying, OnMark, Options, Stamps, Watcher};
 pub use proposer::ProposeError;
 pub use replica::{HostError, Replica, StartError};
 pub use trouble::{Trouble, TroubleKind};

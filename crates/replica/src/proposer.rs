@@ -1,13 +1,14 @@
 //! Group commit: while one record is on its way to the log, the next one's ops gather.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use paquebot_log::{AppendError, Body, Log};
-use paquebot_model::{NeedsVersion, Op, Outcome, Record, RecordId};
+use paquebot_model::{NeedsVersion, Op, Outcome, Record};
 use paquebot_types::{Sequence, ShardId};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::options::Stamps;
 use crate::waiting::{Reply, Waiters, Waiting};
 
 /// Ops in a record, at most; a proposal's own ops stay together, however many they are.
@@ -65,6 +66,7 @@ pub(crate) struct Surroundings {
     pub(crate) applied: watch::Receiver<Sequence>,
     /// The version up to which every member reads records.
     pub(crate) record_version: watch::Receiver<u8>,
+    pub(crate) stamps: Stamps,
     /// How long a record whose outcome is unknown may yet show up.
     pub(crate) unknown_wait: Duration,
 }
@@ -128,8 +130,8 @@ fn bytes_of(ops: &[Op]) -> usize {
 }
 
 async fn append(surroundings: &Surroundings, ops: Vec<Op>, bodies: Vec<Body>, waiters: Waiters) {
-    let id = match random_id() {
-        Ok(id) => id,
+    let (id, time_ms) = match (surroundings.stamps)() {
+        Ok(stamp) => stamp,
         Err(error) => {
             for (_, reply) in waiters {
                 let _ = reply.send(Err(ProposeError::Unavailable(format!("no random numbers: {error}"))));
@@ -137,8 +139,6 @@ async fn append(surroundings: &Surroundings, ops: Vec<Op>, bodies: Vec<Body>, wa
             return;
         }
     };
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let time_ms = u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX);
     let after = *surroundings.applied.borrow();
     let record = Record { id, after, time_ms, node: surroundings.node.to_string(), ops };
     if !surroundings.waiting.insert(id, waiters) {
@@ -156,10 +156,4 @@ async fn append(surroundings: &Surroundings, ops: Vec<Op>, bodies: Vec<Body>, wa
         }
         Err(error) => surroundings.waiting.fail(id, &error.into()),
     }
-}
-
-fn random_id() -> Result<RecordId, getrandom::Error> {
-    let mut id = [0; 16];
-    getrandom::fill(&mut id)?;
-    Ok(RecordId(id))
 }

@@ -164,6 +164,7 @@ impl Replica {
             waiting: waiting.clone(),
             applied: applied.clone(),
             record_version: self.options.record_version.clone(),
+            stamps: self.options.stamps.clone(),
             // What one machine could not write to its own disk does not show up later.
             unknown_wait: if self.log.records_in_store() {
                 std::time::Duration::ZERO

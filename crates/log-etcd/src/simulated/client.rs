@@ -54,10 +54,10 @@ impl SimulatedClient {
                 return;
             }
             if !etcd.has_quorum() {
-                let mut quorum = etcd.shared.quorum.subscribe();
-                if !waits || quorum.wait_for(|is_there| *is_there).await.is_err() {
+                if !waits {
                     return;
                 }
+                etcd.wait(|| etcd.has_quorum()).await;
             }
             let answer = etcd.carry_out(&txn);
             sleep(etcd.delay()).await;
@@ -114,7 +114,7 @@ impl Kv for SimulatedClient {
             if !self.reachable.load(Ordering::Relaxed) {
                 return Err(Failure::Unknown("nobody answers".into()));
             }
-            let revision = self.etcd.shared.state.lock().revision();
+            let revision = self.etcd.revision();
             let version = "3.5.17".into();
             Ok(Status { version, is_leader: true, file_bytes: 1, used_bytes: 1, quota_bytes: None, revision })
         })
@@ -150,13 +150,12 @@ struct Show {
 
 impl Show {
     async fn run(mut self) {
-        let mut revisions = self.etcd.shared.revision.subscribe();
         loop {
             let next = self.next;
             tokio::select! {
                 biased;
                 () = self.events.closed() => return,
-                more = revisions.wait_for(|revision| *revision >= next) => if more.is_err() { return },
+                () = self.etcd.wait(|| self.etcd.revision() >= next) => {}
             }
             let weather = self.etcd.weather();
             let late = if self.etcd.chance(weather.late_watches) { self.etcd.seconds() } else { Duration::ZERO };

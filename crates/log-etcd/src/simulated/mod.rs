@@ -10,13 +10,14 @@ mod state;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use paquebot_log::{BoxFuture, Keepers};
 use paquebot_store::{Store, Tail};
 use paquebot_types::{Sequence, ShardId};
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::bodies::BodyWriter;
@@ -57,9 +58,10 @@ struct Shared {
     state: Mutex<State>,
     random: Mutex<Random>,
     weather: Mutex<Weather>,
-    revision: watch::Sender<i64>,
-    quorum: watch::Sender<bool>,
-    trace: Mutex<DefaultHasher>,
+    quorum: AtomicBool,
+    /// Rung when keys or the quorum have changed. It wakes in order, which `tokio::sync::watch` does not.
+    changed: Notify,
+    trace: Mutex<u64>,
     begun: Instant,
 }
 
@@ -81,8 +83,8 @@ impl SimulatedEtcd {
             state: Mutex::default(),
             random: Mutex::new(Random::new(seed)),
             weather: Mutex::new(Weather::FAIR),
-            revision: watch::Sender::new(1),
-            quorum: watch::Sender::new(true),
+            quorum: AtomicBool::new(true),
+            changed: Notify::new(),
             trace: Mutex::default(),
             begun: Instant::now(),
         };
@@ -99,7 +101,8 @@ impl SimulatedEtcd {
     }
 
     pub fn set_quorum(&self, is_there: bool) {
-        self.shared.quorum.send_replace(is_there);
+        self.shared.quorum.store(is_there, Ordering::Relaxed);
+        self.shared.changed.notify_waiters();
     }
 
     /// Forgets all history up to now.
@@ -111,12 +114,16 @@ impl SimulatedEtcd {
 
     /// A hash of everything that was carried out, and when, and of what was noted.
     pub fn trace(&self) -> u64 {
-        self.shared.trace.lock().finish()
+        *self.shared.trace.lock()
     }
 
     /// Has something else become part of the trace.
     pub fn note(&self, what: &str) {
-        (self.shared.begun.elapsed(), what).hash(&mut *self.shared.trace.lock());
+        let mut hasher = DefaultHasher::new();
+        (self.shared.begun.elapsed(), what).hash(&mut hasher);
+        // Tasks that wait for the same thing go on in any order, and at the same instant.
+        let mut trace = self.shared.trace.lock();
+        *trace = trace.wrapping_add(hasher.finish());
     }
 
     fn weather(&self) -> Weather {
@@ -137,14 +144,28 @@ impl SimulatedEtcd {
     }
 
     fn has_quorum(&self) -> bool {
-        *self.shared.quorum.borrow()
+        self.shared.quorum.load(Ordering::Relaxed)
+    }
+
+    /// Waits until it is so.
+    async fn wait(&self, until: impl Fn() -> bool) {
+        loop {
+            let changed = self.shared.changed.notified();
+            if until() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    fn revision(&self) -> i64 {
+        self.shared.state.lock().revision()
     }
 
     fn carry_out(&self, txn: &Txn) -> Answer {
         let answer = self.shared.state.lock().carry_out(txn);
-        let at = self.shared.begun.elapsed();
-        (at, format!("{txn:?}{answer:?}")).hash(&mut *self.shared.trace.lock());
-        self.shared.revision.send_replace(answer.revision);
+        self.note(&format!("{txn:?}{answer:?}"));
+        self.shared.changed.notify_waiters();
         answer
     }
 }
