@@ -45,6 +45,8 @@ struct Shard {
     retained: std::collections::VecDeque<Entry>,
     /// How many of them there may be before those that the store has applied go.
     retained_max: usize,
+    /// Octets of the records that came since the store was asked.
+    unasked_bytes: usize,
     feeds: Vec<Feed>,
 }
 

@@ -19,6 +19,8 @@ const GROUP_APPENDS: usize = 256;
 
 /// Records of a shard kept though the store may have applied them: asking it costs more than keeping a few.
 const RETAINED: usize = 256;
+/// Octets of records after which the store is asked however few they are: one that brings a thousand messages has half a megabyte.
+const RETAINED_BYTES: usize = 256 << 10;
 
 /// An append that waits.
 pub struct Request {
@@ -68,7 +70,10 @@ impl Writer {
             items.push(GroupItem::Record { shard: request.shard, sequence: *sequence, bytes });
         }
         match self.store.append_group(&items) {
-            Ok(appended) => self.publish(group, &sequences, appended.bodies.into()),
+            Ok(appended) => {
+                let bytes: Vec<usize> = encoded.iter().map(Vec::len).collect();
+                self.publish(group, &sequences, &bytes, appended.bodies.into());
+            }
             Err(error) => {
                 tracing::error!(%error, "the log cannot be written");
                 for request in group {
@@ -96,27 +101,25 @@ impl Writer {
         &self,
         group: Vec<Request>,
         sequences: &[Sequence],
+        bytes: &[usize],
         bodies: Arc<[(paquebot_types::BlobHash, paquebot_store::Location)]>,
     ) {
-        let mut fed: HashMap<ShardId, Vec<Entry>> = HashMap::new();
+        let mut fed: HashMap<ShardId, (Vec<Entry>, usize)> = HashMap::new();
         let mut replies = Vec::new();
-        for (request, sequence) in group.into_iter().zip(sequences) {
+        for ((request, sequence), bytes) in group.into_iter().zip(sequences).zip(bytes) {
             let Request { shard, record, reply, .. } = request;
-            fed.entry(shard).or_default().push(Entry {
-                shard,
-                sequence: *sequence,
-                record,
-                bodies: bodies.clone(),
-                pins: Vec::new(),
-            });
+            let (entries, sum) = fed.entry(shard).or_default();
+            *sum += bytes;
+            entries.push(Entry { shard, sequence: *sequence, record, bodies: bodies.clone(), pins: Vec::new() });
             replies.push((reply, *sequence));
         }
-        for (shard, entries) in fed {
+        for (shard, (entries, bytes)) in fed {
             let feeds = {
                 let mut shards = self.shards.lock();
                 let found = shards.entry(shard).or_default();
                 found.last = entries.last().map_or(found.last, |entry| entry.sequence);
                 found.retained.extend(entries.iter().cloned());
+                found.unasked_bytes = found.unasked_bytes.saturating_add(bytes);
                 found.feeds.retain(|feed| !feed.is_closed());
                 found.feeds.clone()
             };
@@ -135,7 +138,9 @@ impl Writer {
 impl Writer {
     /// Forgets what the store has applied, once there is much of it.
     fn trim(&self, shard: ShardId) {
-        let is_due = |shard: &Shard| shard.retained.len() > shard.retained_max.max(RETAINED);
+        let is_due = |shard: &Shard| {
+            shard.retained.len() > shard.retained_max.max(RETAINED) || shard.unasked_bytes > RETAINED_BYTES
+        };
         if !self.shards.lock().get(&shard).is_some_and(is_due) {
             return;
         }
@@ -146,6 +151,7 @@ impl Writer {
             while shard.retained.pop_front_if(|entry| entry.sequence <= applied).is_some() {}
             // Where the store lags, it is not asked each time.
             shard.retained_max = 2 * shard.retained.len();
+            shard.unasked_bytes = 0;
         }
     }
 }
