@@ -34,24 +34,35 @@ impl From<&Member> for Known {
     }
 }
 
+/// As the member that is asked knows them: one that is late may still show a member that was removed (etcd 3.4 answers from its own memory).
 pub async fn list(client: &mut Client) -> Result<Vec<Known>, Error> {
     Ok(client.member_list().await?.members().iter().map(Known::from).collect())
 }
 
-/// Adds a member that is not there yet, as a learner: it cannot hold the others up. Gives what its etcd has to be started with: every member's name and peer
-/// address, `name` being the new one's.
-pub async fn add(client: &mut Client, name: &str, peer_url: &str) -> Result<Vec<(String, String)>, Error> {
-    let known = list(client).await?;
-    if !known.iter().any(|member| member.peer_urls.iter().any(|url| url == peer_url)) {
-        patiently(|| {
-            let (mut client, learner) = (client.clone(), MemberAddOptions::new().with_is_learner());
-            async move { client.member_add([peer_url], Some(learner)).await.map(drop) }
-        })
-        .await?;
+/// Adds a member to those that are `known`, unless it is there, as a learner: it cannot hold the others up. Gives what its etcd has to be started with: every
+/// member's name and peer address, `name` being the new one's.
+pub async fn add(
+    client: &mut Client,
+    mut known: Vec<Known>,
+    name: &str,
+    peer_url: &str,
+) -> Result<Vec<(String, String)>, Error> {
+    let is_new = |member: &Known| member.peer_urls.iter().any(|url| url == peer_url);
+    let until = Instant::now() + PATIENCE;
+    while !known.iter().any(is_new) {
+        let learner = MemberAddOptions::new().with_is_learner();
+        match client.member_add([peer_url], Some(learner)).await {
+            // What was decided, where a list could be somebody's who does not know it yet.
+            Ok(added) => known = added.member_list().iter().map(Known::from).collect(),
+            Err(error) if Instant::now() >= until => return Err(error),
+            Err(_) => {
+                sleep(PAUSE).await;
+                known = list(client).await?;
+            }
+        }
     }
-    let known = list(client).await?;
     let named = known.into_iter().flat_map(|member| {
-        let own = if member.peer_urls.iter().any(|url| url == peer_url) { name.to_owned() } else { member.name };
+        let own = if is_new(&member) { name.to_owned() } else { member.name };
         member.peer_urls.into_iter().map(move |url| (own.clone(), url))
     });
     // One that was added and has never started has no name, and takes no part yet.
@@ -73,33 +84,26 @@ pub async fn promote(client: &mut Client) -> Result<usize, Error> {
     Ok(promoted)
 }
 
-/// Removes the member of this name or peer address, for good. Nothing if there is none.
-pub async fn remove(client: &mut Client, name: &str, peer_url: Option<&str>) -> Result<(), Error> {
-    for member in list(client).await? {
+/// Removes the member of this name or peer address, for good. Nothing if there is none. Gives those that remain.
+pub async fn remove(client: &mut Client, name: &str, peer_url: Option<&str>) -> Result<Vec<Known>, Error> {
+    let (gone, remaining): (Vec<_>, Vec<_>) = list(client).await?.into_iter().partition(|member| {
         let by_address = peer_url.is_some_and(|peer_url| member.peer_urls.iter().any(|url| url == peer_url));
-        if member.name == name || (member.name.is_empty() && by_address) {
-            patiently(|| {
-                let mut client = client.clone();
-                async move { client.member_remove(member.id).await.map(drop) }
-            })
-            .await?;
+        member.name == name || (member.name.is_empty() && by_address)
+    });
+    for member in gone {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match client.member_remove(member.id).await {
+                Ok(_) => break,
+                // Somebody else has, or it was done before, and who gave the list did not know.
+                Err(Error::GRpcStatus(status)) if status.message() == "etcdserver: member not found" => break,
+                // A cluster of which a member has just begun, or whose last learner has no vote yet, takes no change of its members for some seconds.
+                Err(_) if Instant::now() < until => sleep(PAUSE).await,
+                Err(error) => return Err(error),
+            }
         }
     }
-    Ok(())
-}
-
-/// A cluster of which a member has just begun, or whose last learner has no vote yet, takes no change of its members for some seconds.
-async fn patiently<F>(mut change: impl FnMut() -> F) -> Result<(), Error>
-where
-    F: Future<Output = Result<(), Error>>,
-{
-    let until = Instant::now() + PATIENCE;
-    loop {
-        match change().await {
-            Err(_) if Instant::now() < until => sleep(PAUSE).await,
-            result => return result,
-        }
-    }
+    Ok(remaining)
 }
 
 /// A member's file, and what of it is in use.

@@ -89,8 +89,10 @@ async fn members_come_as_learners_vote_are_killed_and_go() {
     until(async || client.put("key", "value", None).await.ok()).await;
 
     let second = machine.settings("b");
-    let known = members::add(&mut client, "b", &second.peer_url()).await.unwrap();
-    assert_eq!(known, members::add(&mut client, "b", &second.peer_url()).await.unwrap(), "it is there once");
+    let alone = members::list(&mut client).await.unwrap();
+    let known = members::add(&mut client, alone.clone(), "b", &second.peer_url()).await.unwrap();
+    let again = members::add(&mut client, alone, "b", &second.peer_url()).await.unwrap();
+    assert_eq!(known, again, "it is there once, also for one who does not know it yet");
     assert_eq!(known.len(), 2);
     second.begin(&Beginning::Joined { token: "t".into(), members: known }).unwrap();
     let other = Managed::start(second.clone()).unwrap();
@@ -106,7 +108,8 @@ async fn members_come_as_learners_vote_are_killed_and_go() {
     assert!(!members::size(&mut client).await.unwrap().is_worth_defragmenting());
     members::defragment(&mut beside).await.unwrap();
 
-    members::remove(&mut client, "b", None).await.unwrap();
+    let remaining = members::remove(&mut client, "b", None).await.unwrap();
+    assert_eq!(remaining.iter().map(|member| member.name.as_str()).collect::<Vec<_>>(), ["a"]);
     other.stop();
     until(async || client.put("key", "alone", None).await.ok()).await;
     assert_eq!(members::list(&mut client).await.unwrap().len(), 1);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use paquebot_etcd::members;
+use paquebot_etcd::members::{self, Known};
 use paquebot_log_etcd::ClusterId;
 use paquebot_peer::{JoinRefusal, JoinRequest, NodeName, Welcome};
 use tokio::time::{Instant, sleep};
@@ -89,10 +89,11 @@ impl Door {
                 return Err(No::Failed("somebody else has just used the token, or taken the name".into()));
             }
         }
-        if let Some(replaced) = &ask.replaces {
-            self.forget(replaced, &request.node).await?;
-        }
-        let etcd_start = self.add_to_etcd(&request.node, &ask).await?;
+        let remaining = match &ask.replaces {
+            Some(replaced) => self.forget(replaced, &request.node).await?,
+            None => None,
+        };
+        let etcd_start = self.add_to_etcd(&request.node, &ask, remaining).await?;
         member.etcd = etcd_start.as_ref().and(ask.etcd).map(|(client, peer)| Etcd { client, peer });
         self.registry.admit(&request.node, &member).await.map_err(failed)?;
         tracing::info!(node = %request.node, address = request.address, "a machine has joined the cluster");
@@ -120,8 +121,8 @@ impl Door {
         Ok(ask)
     }
 
-    /// Nothing is expected of a node whose machine is gone any more.
-    async fn forget(&self, replaced: &NodeName, by: &NodeName) -> Result<(), No> {
+    /// Nothing is expected of a node whose machine is gone any more. Gives the members of an etcd that nodes run without its own.
+    async fn forget(&self, replaced: &NodeName, by: &NodeName) -> Result<Option<Vec<Known>>, No> {
         let forget = |table: &Table| {
             let mut table = table.clone();
             for place in table.shards.values_mut().filter(|place| has_another(place, replaced)) {
@@ -130,25 +131,35 @@ impl Door {
             table
         };
         self.registry.change_table(forget).await.map_err(failed)?;
-        if self.given.is_none() {
-            members::remove(&mut self.registry.client(), replaced.as_str(), None).await.map_err(failed)?;
-        }
+        let remaining = match self.given {
+            None => Some(members::remove(&mut self.registry.client(), replaced.as_str(), None).await.map_err(failed)?),
+            Some(_) => None,
+        };
         if replaced != by {
             self.registry.dismiss(replaced).await.map_err(failed)?;
         }
-        Ok(())
+        Ok(remaining)
     }
 
-    /// Adds the machine's member to an etcd that nodes run, if it has not enough.
-    async fn add_to_etcd(&self, node: &NodeName, ask: &Ask) -> Result<Option<(String, Vec<(String, String)>)>, No> {
+    /// Adds the machine's member to an etcd that nodes run, if it has not enough. The members are asked for where they are not known: a list that is asked
+    /// for just after one was removed may still show that one.
+    async fn add_to_etcd(
+        &self,
+        node: &NodeName,
+        ask: &Ask,
+        known: Option<Vec<Known>>,
+    ) -> Result<Option<(String, Vec<(String, String)>)>, No> {
         let (None, Some((_, peer_url))) = (&self.given, &ask.etcd) else { return Ok(None) };
         let mut client = self.registry.client();
-        let known = members::list(&mut client).await.map_err(failed)?;
+        let known = match known {
+            Some(known) => known,
+            None => members::list(&mut client).await.map_err(failed)?,
+        };
         let is_there = known.iter().any(|member| member.peer_urls.contains(peer_url));
         if known.len() >= ETCD_MEMBERS && !is_there {
             return Ok(None);
         }
-        let members = members::add(&mut client, node.as_str(), peer_url).await.map_err(failed)?;
+        let members = members::add(&mut client, known, node.as_str(), peer_url).await.map_err(failed)?;
         Ok(Some((self.cluster.to_string(), members)))
     }
 }
