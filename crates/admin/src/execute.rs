@@ -47,7 +47,8 @@ pub async fn execute(
                     .map_err(|error| format!("the check did not end: {error}"))?;
                 let problems = report.problems.iter().map(ToString::to_string).collect();
                 let (packs, records, bodies, bytes) = (report.packs, report.records, report.bodies, report.bytes);
-                Ok(Answer::Checked(Checked { packs, records, bodies, bytes, wanted: report.wanted, problems }))
+                let (wanted, elsewhere) = (report.wanted, report.elsewhere);
+                Ok(Answer::Checked(Checked { packs, records, bodies, bytes, wanted, elsewhere, problems }))
             })
             .await
         }

@@ -15,5 +15,5 @@ pub use execute::execute;
 pub use http::{Cluster, ClusterCommand};
 pub use request::{
     Answer, Checked, ClusterNode, ClusterRequest, ClusterShard, ClusterStatus, EtcdMember, Fate, Imported, Progress,
-    Recoverable, Request, Running, Status, User,
+    Recoverable, Request, Running, S3Status, Status, User,
 };

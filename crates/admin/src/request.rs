@@ -174,6 +174,8 @@ pub struct Checked {
     pub bytes: u64,
     /// Bodies that are still to come from another node.
     pub wanted: u64,
+    /// Packs that are in S3 and not here: what is in them was not proved.
+    pub elsewhere: u64,
     pub problems: Vec<String>,
 }
 
@@ -208,6 +210,22 @@ pub struct ClusterStatus {
     /// Bodies that this node has yet to fetch, and those that it has fetched since it was started.
     pub bodies_wanted: u64,
     pub bodies_fetched: u64,
+    /// Where packs go too.
+    #[serde(default)]
+    pub s3: Option<S3Status>,
+}
+
+/// How it is with this node's packs in S3.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct S3Status {
+    pub packs: u64,
+    pub bytes: u64,
+    /// What of them is on this machine too.
+    pub cached_bytes: u64,
+    /// Packs that are still to be sent.
+    pub waiting: u64,
+    /// Why none is sent now.
+    pub failure: Option<String>,
 }
 
 /// A node, as another sees it.

@@ -11,9 +11,9 @@ pub fn body(store: &Store, name: BodyName) -> Result<Option<BodyFile>, Refusal> 
     let txn = store.read().map_err(|error| failed(&error))?;
     let location = txn.location(name.shard, name.account, name.blob).map_err(|error| failed(&error))?;
     let Some(location) = location else { return Ok(None) };
-    match store.body_file(location) {
+    match store.body_file_anywhere(location) {
         Ok(file) => Ok(Some(file)),
-        Err(error @ (ReadError::Corrupt { .. } | ReadError::Gone { .. })) => {
+        Err(error @ (ReadError::Corrupt { .. } | ReadError::Gone { .. } | ReadError::Elsewhere { .. })) => {
             tracing::warn!(?name, %error, "a body that a peer asked for cannot be read");
             Ok(None)
         }

@@ -4,6 +4,7 @@
 
 pub mod admission;
 pub mod authority;
+mod bodies;
 pub mod etcd_care;
 mod holders;
 mod hosting;
@@ -20,4 +21,4 @@ pub mod trimming;
 pub use holders::RegisteredHolders;
 pub use hosting::Hosting;
 pub use node::{Node, NodeError, start_etcd};
-pub use settings::{Etcd, QUOTA_BYTES, Settings};
+pub use settings::{Bucket, Etcd, QUOTA_BYTES, Settings};

@@ -9,6 +9,7 @@ use paquebot_log_etcd::{EtcdLog, OpenError, connect};
 use paquebot_mailbox::{DefaultMailboxes, Service, ServiceOptions};
 use paquebot_model::RECORD_VERSION;
 use paquebot_peer::{Authority, Peers, Tls};
+use paquebot_s3::S3;
 use paquebot_store::{IndexError, Store, Tail};
 use paquebot_types::ShardId;
 use parking_lot::Mutex;
@@ -16,6 +17,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, sleep};
 
+use crate::bodies::Sources;
 use crate::holders::RegisteredHolders;
 use crate::hosting::Hosting;
 use crate::identity::{Identity, IdentityError, hex, random};
@@ -46,6 +48,8 @@ pub enum NodeError {
     Registry(#[from] RegistryError),
     #[error(transparent)]
     Index(#[from] IndexError),
+    #[error("cluster.s3: {0}")]
+    S3(#[from] paquebot_s3::S3Error),
     #[error(transparent)]
     Service(#[from] paquebot_replica::StartError),
     #[error(
@@ -63,6 +67,7 @@ pub struct Node {
     pub peers: Arc<Peers>,
     pub tls: Arc<Tls>,
     pub healer: Healer,
+    pub s3: Option<S3>,
     pub identity: Arc<Mutex<Identity>>,
     /// Why this node must stop, once it must.
     pub fatal: watch::Receiver<Option<String>>,
@@ -129,8 +134,13 @@ impl Node {
             },
         )
         .await?;
-        let healer = Healer::start(store, peers.clone(), holders.clone());
-        service.set_body_source(Arc::new(healer.clone()));
+        let healer = Healer::start(store.clone(), peers.clone(), holders.clone());
+        let s3 = settings.s3.clone().map(|bucket| {
+            let options = paquebot_s3::Options { cache_bytes: bucket.cache_bytes, ..Default::default() };
+            S3::start(store.clone(), &bucket.address, bucket.credentials, options)
+        });
+        let s3 = s3.transpose()?;
+        service.set_body_source(Arc::new(Sources { store, healer: healer.clone(), s3: s3.clone() }));
 
         let (fatal_sender, fatal) = watch::channel(None);
         let node = settings.node.clone();
@@ -160,7 +170,7 @@ impl Node {
             tasks.spawn(care_for_own(own, registry.clone(), settings.node.clone()));
         }
         let (tasks, etcd) = (Mutex::new(tasks), Mutex::new(etcd.map(|(managed, _)| managed)));
-        Ok(Self { settings, service, log, registry, peers, tls, healer, identity, fatal, tasks, etcd })
+        Ok(Self { settings, service, log, registry, peers, tls, healer, s3, identity, fatal, tasks, etcd })
     }
 
     /// Waits until the system shard is here: without it nobody can log in.

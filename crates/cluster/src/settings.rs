@@ -29,6 +29,16 @@ pub struct Settings {
     pub removal: Duration,
     /// Between comparisons of replicas.
     pub compare_interval: Duration,
+    /// Where sealed packs go too.
+    pub s3: Option<Bucket>,
+}
+
+/// Where packs go, and how many of their octets stay here.
+#[derive(Clone)]
+pub struct Bucket {
+    pub address: paquebot_s3::Address,
+    pub credentials: paquebot_s3::Credentials,
+    pub cache_bytes: Option<u64>,
 }
 
 /// Which etcd.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::address::ListenAddress;
-use crate::value::time;
+use crate::value::{size, time};
 
 /// A node of a cluster; a server without it is one machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,6 +26,8 @@ pub struct Cluster {
     pub shards: NonZeroU16,
     /// Where packs go too.
     pub s3: Option<String>,
+    /// What packs that are there may take on this machine's disk too; without it all stay.
+    pub s3_cache: Option<Size>,
     /// PEM: who signed the certificates of an etcd that is given.
     pub etcd_ca: Option<PathBuf>,
     /// PEM: this node's certificate for it, and its key.
@@ -54,6 +56,11 @@ pub struct Cluster {
     #[serde(with = "time")]
     pub compare_interval: Duration,
 }
+
+/// Octets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Size(#[serde(with = "size")] pub u64);
 
 /// Which etcd.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,6 +137,7 @@ impl Cluster {
         let (path, text) = (Some(PathBuf::new()), Some(String::new()));
         let mut all = Self { node: text.clone(), s3: text.clone(), etcd_user: text, ..Self::default() };
         all.peer_listen = Some(all.peer.clone());
+        all.s3_cache = Some(Size(0));
         all.etcd_ca = path.clone();
         all.etcd_certificate = path.clone();
         all.etcd_key = path.clone();
@@ -149,6 +157,7 @@ impl Default for Cluster {
             replicas: NonZeroUsize::MIN.saturating_add(2),
             shards: NonZeroU16::MIN.saturating_add(255),
             s3: None,
+            s3_cache: None,
             etcd_ca: None,
             etcd_certificate: None,
             etcd_key: None,

@@ -27,7 +27,7 @@ mod value;
 
 pub use address::{AddressError, ListenAddress};
 pub use auth::{Auth, Delay, DelayCurve};
-pub use cluster::{Cluster, Etcd, Managed};
+pub use cluster::{Cluster, Etcd, Managed, Size};
 pub use config::{Config, Imap, Listen, Log, LogFormat, LogLevel, Tls};
 pub use delivery::Delivery;
 pub use limits::Limits;

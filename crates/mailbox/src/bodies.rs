@@ -18,7 +18,7 @@ pub type Fetching<'a> = Pin<Box<dyn Future<Output = Result<(), FetchError>> + Se
 
 /// Has bodies from other machines. On one machine there is none.
 pub trait BodySource: Send + Sync {
-    /// Brings a wanted body to this machine: once this resolves it can be read from the store. Several may ask for one body at a time. Whoever
+    /// Brings a body to this machine that is wanted, or that is where packs are sent: once this resolves it can be read from the store. Several may ask for one body at a time. Whoever
     /// does not want to wait any longer drops it.
     fn fetch(&self, wanted: Wanted) -> Fetching<'_>;
 }
@@ -61,8 +61,8 @@ impl Account {
             tracing::warn!(?wanted, ?location, "a body is damaged on this machine: it is fetched from another");
         }
         let txn = self.service.store().read()?;
-        if txn.location(shard, account, blob)?.is_some() {
-            return Ok(None);
+        if let Some(location) = txn.location(shard, account, blob)? {
+            return Ok(self.service.store().elsewhere(location)?.map(|_| wanted));
         }
         match txn.wanted_of(shard, account, blob)? {
             Some(hash) => Ok(Some(Wanted { hash, ..wanted })),

@@ -12,7 +12,9 @@ use crate::fs::{File, Fs};
 use crate::index::{Index, IndexError, ReadTxn};
 use crate::layout::Layout;
 use crate::location::{PackId, Position};
+use crate::offsite::FarFile;
 use crate::pack::log::{self, LogError};
+use crate::store::Inner;
 
 /// Why a backup was not made. What it has written can be removed.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +27,12 @@ pub enum BackupError {
     Index(#[from] IndexError),
     #[error("shard {shard} is being taken in from another node, or dropped; back up once it is whole")]
     NotWhole { shard: ShardId },
+    #[error(
+        "pack {pack} is no longer on this machine, and where packs are sent is not known here: have the running server make the backup"
+    )]
+    Elsewhere { pack: PackId },
+    #[error("pack {pack} came back from where it was sent with other bytes than were sent")]
+    OtherBytes { pack: PackId },
     #[error("the log cannot be read")]
     Log(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -65,6 +73,9 @@ impl Store {
         let (mut files, mut total) = (Vec::new(), 0);
         for pack in packs {
             let file = match inner.layout.open_pack(pack) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound && snapshot.sent(pack)?.is_some() => {
+                    far(inner, &snapshot, pack)?
+                }
                 // Of a body that was removed again: the group that named it does not need it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound && pack.is_single() => continue,
                 file => file.map_err(at(&inner.layout.packs()))?,
@@ -78,7 +89,12 @@ impl Store {
             let dir = if pack.is_single() { copy.bodies() } else { copy.packs() };
             let path = dir.join(pack.to_string());
             let before = backup.bytes;
-            copy_file(&*copy.fs, &file, &path, len, &mut |done| progress(before + done, total)).map_err(at(&path))?;
+            let hash = copy_file(&*copy.fs, &file, &path, len, &mut |done| progress(before + done, total));
+            let hash = hash.map_err(at(&path))?;
+            // What was fetched is not believed; what is here is copied as it is, and `check` knows what is wrong with it.
+            if snapshot.sent(pack)?.is_some_and(|sent| sent.hash != hash) && !inner.is_here(pack) {
+                return Err(BackupError::OtherBytes { pack });
+            }
             backup.bytes += len;
         }
         let index = copy.fs.create_new(&copy.index()).map_err(at(&copy.index()))?;
@@ -95,6 +111,14 @@ impl Store {
 fn at(path: &Path) -> impl FnOnce(io::Error) -> BackupError + use<> {
     let path = path.to_owned();
     move |source| BackupError::Io { path, source }
+}
+
+/// A pack that is elsewhere only.
+fn far(inner: &Inner, snapshot: &ReadTxn, pack: PackId) -> Result<Arc<dyn File>, BackupError> {
+    match (snapshot.sent(pack)?, inner.offsite.get()) {
+        (Some(sent), Some(offsite)) => Ok(Arc::new(FarFile { offsite: offsite.clone(), pack, sent })),
+        _ => Err(BackupError::Elsewhere { pack }),
+    }
 }
 
 /// Packs in which something lives, and all that belong to the log's tail.
@@ -140,16 +164,19 @@ fn copy_file(
     path: &Path,
     len: u64,
     progress: &mut dyn FnMut(u64),
-) -> io::Result<()> {
+) -> io::Result<[u8; 32]> {
     let to = fs.create_new(path)?;
     let mut buf = vec![0; 1 << 20];
+    let mut hasher = blake3::Hasher::new();
     let mut done = 0;
     while done < len {
         let size = usize::try_from(len - done).map_or(buf.len(), |left| left.min(buf.len()));
         from.read_exact_at(&mut buf[..size], done)?;
         to.write_all_at(&mut [IoSlice::new(&buf[..size])], done)?;
+        hasher.update(&buf[..size]);
         done += size as u64;
         progress(done);
     }
-    to.sync_all()
+    to.sync_all()?;
+    Ok(*hasher.finalize().as_bytes())
 }

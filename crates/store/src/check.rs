@@ -57,6 +57,8 @@ pub struct Report {
     pub wanted: u64,
     /// Shards that are being taken in or dropped: only the bytes of their bodies are proved.
     pub importing: Vec<ShardId>,
+    /// Packs that are elsewhere and no longer here: what is in them is not proved.
+    pub elsewhere: u64,
     pub problems: Vec<Problem>,
 }
 
@@ -112,6 +114,10 @@ impl Store {
             check.pack(*pack, end)?;
         }
         for pack in named {
+            if check.is_elsewhere(pack)? {
+                check.report.elsewhere += 1;
+                continue;
+            }
             if pack.is_single() {
                 check.single(pack)?;
             } else if packs.binary_search(&pack).is_err() {
@@ -149,6 +155,10 @@ impl Check<'_> {
         let file = match inner.layout.open_pack(pack) {
             // Removed since it was listed; the snapshot would keep it if it named a body there.
             Err(error) if error.kind() == io::ErrorKind::NotFound && residents.is_empty() => return Ok(()),
+            // Evicted since.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.is_elsewhere(pack)? => {
+                return Ok(());
+            }
             result => result?,
         };
         self.report.packs += 1;
@@ -179,6 +189,17 @@ impl Check<'_> {
             self.report.problems.push(Problem::Live { pack, counted, stored });
         }
         Ok(())
+    }
+
+    /// Whether a pack is elsewhere and has no file here.
+    fn is_elsewhere(&self, pack: PackId) -> Result<bool, CheckError> {
+        if self.snapshot.sent(pack)?.is_none() {
+            return Ok(false);
+        }
+        match self.store.inner().layout.open_pack(pack) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+            result => Ok(result.map(|_| false)?),
+        }
     }
 
     /// A body in a pack of its own.

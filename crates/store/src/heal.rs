@@ -40,7 +40,7 @@ pub enum PlaceError {
 
 impl Store {
     /// Takes bodies that were wanted: proves their hashes, writes them as one group, and gives their owners locations. Says of each whether it
-    /// still was wanted; one that was not has left bytes that [`Store::reclaim`] gives back.
+    /// still was wanted, or in a pack that is not here any more; one that was not has left bytes that [`Store::reclaim`] gives back.
     ///
     /// They are on disk when this returns. Their locations are at the next checkpoint: after a crash before it they are wanted again.
     pub fn place(&self, bodies: &[(Wanted, Fetched<'_>)]) -> Result<Vec<bool>, PlaceError> {
@@ -68,7 +68,11 @@ impl Store {
             let mut located = Vec::with_capacity(bodies.len());
             for (wanted, _) in bodies {
                 let place = places.get(&wanted.hash).and_then(|at| appended.bodies.get(*at));
-                let still = txn.owner_wanted(&wanted.owner())? == Some(wanted.hash);
+                let still = txn.owner_wanted(&wanted.owner())? == Some(wanted.hash)
+                    || match txn.owner_location(&wanted.owner())? {
+                        Some(location) => self.inner().is_evicted(location)?,
+                        None => false,
+                    };
                 if let Some((_, location)) = place.filter(|_| still) {
                     txn.set_owner_location(&wanted.owner(), *location)?;
                 }

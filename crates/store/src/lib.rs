@@ -32,6 +32,7 @@ mod heal;
 mod index;
 mod layout;
 mod location;
+mod offsite;
 mod open;
 mod options;
 mod pack;
@@ -46,8 +47,9 @@ mod transfer;
 pub use backup::{Backup, BackupError};
 pub use check::{CheckError, Checker, Problem, Report};
 pub use heal::{Fetched, PlaceError};
-pub use index::{Applied, IndexError, PackLive, ReadRows, ReadTxn, Wanted, WriteRows, WriteTxn};
+pub use index::{Applied, IndexError, PackLive, ReadRows, ReadTxn, Sent, Wanted, WriteRows, WriteTxn};
 pub use location::{Location, PackId, Position};
+pub use offsite::{Cached, Offsite, OffsiteError, SealedPack};
 pub use open::OpenError;
 pub use options::Options;
 pub use pack::{

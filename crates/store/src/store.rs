@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use crate::fs::{Fs, FsLock, is_full};
 use crate::index::{Commit, Index, IndexError, Mark, ReadTxn, WriteTxn};
 use crate::layout::{Identity, Layout};
 use crate::location::{Location, PackId};
+use crate::offsite::{Lent, Offsite};
 use crate::open::{self, OpenError};
 use crate::options::Options;
 use crate::pack::{
@@ -57,6 +58,9 @@ pub(crate) struct Inner {
     pub pack_sizes: Mutex<HashMap<PackId, u64>>,
     /// Shards that are being taken in or dropped.
     pub in_transfer: Mutex<HashSet<ShardId>>,
+    /// Where packs are sent, and what of evicted ones is read now.
+    pub offsite: OnceLock<Arc<dyn Offsite>>,
+    pub lent: Lent,
     /// The last number that an import had.
     pub imports: AtomicU64,
     _lock: Box<dyn FsLock>,
@@ -106,6 +110,8 @@ impl Store {
             graves: Mutex::default(),
             pack_sizes: Mutex::default(),
             in_transfer: Mutex::default(),
+            offsite: OnceLock::new(),
+            lent: Lent::default(),
             imports: imports.into(),
             _lock: opened.lock,
         };
@@ -189,10 +195,12 @@ impl Store {
     /// Opens a body, to be read in pieces.
     pub fn body_file(&self, location: Location) -> Result<BodyFile, ReadError> {
         let Location { pack, offset, .. } = location;
-        let file = self.inner.files.open(pack).map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => ReadError::Gone { pack },
-            _ => ReadError::Read { pack, offset, len: 0, source },
-        })?;
+        let file = match self.inner.files.open(pack) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.inner.lent.get(location).ok_or_else(|| self.inner.absent(location))?
+            }
+            file => file.map_err(|source| ReadError::Read { pack, offset, len: 0, source })?,
+        };
         BodyFile::open(file, self.inner.identity.seal(pack), location)
     }
 

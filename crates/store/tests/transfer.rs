@@ -337,6 +337,7 @@ fn a_store_of_an_earlier_version_gets_the_tables_that_it_lacks() {
     let txn = index.begin_write().unwrap();
     txn.delete_table(redb::TableDefinition::<&[u8; 14], &[u8; 32]>::new("wanted")).unwrap();
     txn.delete_table(redb::TableDefinition::<u16, &[u8; 16]>::new("imports")).unwrap();
+    txn.delete_table(redb::TableDefinition::<u64, &[u8; 40]>::new("sent")).unwrap();
     txn.commit().unwrap();
     drop(index);
     let store = open();

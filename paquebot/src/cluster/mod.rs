@@ -12,11 +12,12 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use paquebot_cluster::identity::Identity;
-use paquebot_cluster::{Etcd, Node, Settings};
+use paquebot_cluster::{Bucket, Etcd, Node, Settings};
 use paquebot_config::{Config, Etcd as Configured, ListenAddress};
 use paquebot_log_etcd::{Login, Tls};
 use paquebot_mailbox::usual_mailboxes;
 use paquebot_peer::NodeName;
+use paquebot_s3::Credentials;
 use paquebot_store::Store;
 use paquebot_store::fs::RealFs;
 use tokio::net::TcpListener;
@@ -59,6 +60,14 @@ pub fn settings(config: &Config) -> anyhow::Result<Settings> {
             Etcd::Given { endpoints: endpoints.clone(), tls, login }
         }
     };
+    let s3 = match &cluster.s3 {
+        Some(address) => Some(Bucket {
+            address: address.parse()?,
+            credentials: Credentials::from_env()?,
+            cache_bytes: cluster.s3_cache.map(|size| size.0),
+        }),
+        None => None,
+    };
     Ok(Settings {
         node: NodeName::new(node).context("cluster.node")?,
         address: address.clone(),
@@ -70,6 +79,7 @@ pub fn settings(config: &Config) -> anyhow::Result<Settings> {
         silence: cluster.silence,
         removal: cluster.removal,
         compare_interval: cluster.compare_interval,
+        s3,
     })
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::{StreamExt as _, stream};
-use paquebot_admin::{ClusterNode, ClusterShard, ClusterStatus, EtcdMember};
+use paquebot_admin::{ClusterNode, ClusterShard, ClusterStatus, EtcdMember, S3Status};
 use paquebot_cluster::Node;
 use paquebot_cluster::placement::{Place, Standing};
 use paquebot_cluster::registry::{Member, Seen, View};
@@ -58,7 +58,13 @@ pub async fn status(node: &Node, data: &Path) -> Result<ClusterStatus, String> {
         store_bytes,
         bodies_wanted: progress.wanted,
         bodies_fetched: progress.fetched,
+        s3: node.s3.as_ref().map(s3),
     })
+}
+
+fn s3(s3: &paquebot_s3::S3) -> S3Status {
+    let paquebot_s3::Progress { packs, bytes, cached_bytes, waiting, failure, .. } = s3.progress();
+    S3Status { packs, bytes, cached_bytes, waiting, failure }
 }
 
 fn nodes(asked: &Node, view: &View) -> Vec<ClusterNode> {
@@ -161,6 +167,8 @@ pub struct Numbers {
     pub etcd_members_up: u64,
     pub etcd_file_bytes: u64,
     pub etcd_quota_bytes: u64,
+    /// Packs in S3, octets of them that are here too, and packs that are to be sent.
+    pub s3: Option<(u64, u64, u64)>,
 }
 
 pub fn numbers(node: &Node) -> Numbers {
@@ -184,5 +192,6 @@ pub fn numbers(node: &Node) -> Numbers {
         etcd_members_up: count(up.len()),
         etcd_file_bytes: up.iter().map(|state| state.file_bytes).max().unwrap_or(0),
         etcd_quota_bytes: up.iter().map(|state| state.quota_bytes).min().unwrap_or(0),
+        s3: node.s3.as_ref().map(|s3| s3.progress()).map(|s3| (s3.packs, s3.cached_bytes, s3.waiting)),
     }
 }

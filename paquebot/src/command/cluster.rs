@@ -116,6 +116,15 @@ fn print(status: &ClusterStatus) {
             println!("  shard {}: on {}; copied by {}", shard.shard, list(&shard.hosts), list(&shard.joining));
         }
     }
+    if let Some(s3) = &status.s3 {
+        println!(
+            "s3: {} packs, {} bytes, {} of them here too; {} are to be sent",
+            s3.packs, s3.bytes, s3.cached_bytes, s3.waiting
+        );
+        if let Some(why) = &s3.failure {
+            println!("  none is sent now: {why}");
+        }
+    }
     println!("store: {} bytes; {} bodies are to be fetched", status.store_bytes, status.bodies_wanted);
 }
 

@@ -122,6 +122,9 @@ pub async fn check(config: &Config, options: cli::Output) -> anyhow::Result<Exit
             "{} packs, {} records, {} bodies, {} bytes: {found}",
             checked.packs, checked.records, checked.bodies, checked.bytes
         );
+        if checked.elsewhere > 0 {
+            println!("{} packs are in S3 alone, and what is in them was not read", checked.elsewhere);
+        }
         if checked.wanted > 0 {
             println!("{} bodies are still to come from other nodes", checked.wanted);
         }

@@ -42,7 +42,8 @@ impl Unreadable {
 
     /// Whether the body is not here, or not as it was written, so that another machine's may be better.
     fn is_lacking(&self) -> bool {
-        matches!(self, Self::Service(ServiceError::NoBody)) || self.is_damage()
+        matches!(self, Self::Service(ServiceError::NoBody | ServiceError::Body(ReadError::Elsewhere { .. })))
+            || self.is_damage()
     }
 
     /// Whether the body is here, but not as it was written.
@@ -51,6 +52,7 @@ impl Unreadable {
             Self::Short | Self::Damaged => true,
             Self::Service(ServiceError::Body(error)) => match error {
                 ReadError::Corrupt { .. } | ReadError::Gone { .. } => true,
+                ReadError::Elsewhere { .. } => false,
                 // What the disk itself says to be broken; too many open files, say, are no reason to doubt it.
                 ReadError::Read { source, .. } => source.raw_os_error().is_some_and(|error| BROKEN.contains(&error)),
             },

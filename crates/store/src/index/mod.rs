@@ -3,6 +3,7 @@
 mod backend;
 mod key;
 mod read;
+mod sent;
 mod shard;
 mod table;
 mod wanted;
@@ -16,6 +17,7 @@ use redb::{Database, Durability, ReadableDatabase};
 pub(crate) use backend::{Backend, IndexFile};
 pub(crate) use key::{OwnerKey, owner, owners_of, parse_owner, resident};
 pub use read::{ReadRows, ReadTxn};
+pub use sent::Sent;
 pub(crate) use shard::{Enough, ImportMark, Step};
 pub use table::PackLive;
 pub(crate) use table::{LOCATIONS, Mark, Meta, PACKS, RESIDENTS, WANTED};

@@ -7,6 +7,7 @@ use redb::{
 
 use super::IndexError;
 use super::key::{OwnerKey, ResidentKey};
+use super::sent::SENT;
 use crate::location::{Location, PackId, Position};
 
 /// shard (u16) and the model's key -> the model's value
@@ -96,6 +97,7 @@ pub(super) fn make(txn: &WriteTransaction, meta: &Meta, mark: &Mark) -> Result<(
     txn.open_table(PACKS)?;
     txn.open_table(WANTED)?;
     txn.open_table(IMPORTS)?;
+    txn.open_table(SENT)?;
     {
         let mut table = txn.open_table(META)?;
         table.insert("format", FORMAT.to_be_bytes().as_slice())?;
@@ -106,7 +108,7 @@ pub(super) fn make(txn: &WriteTransaction, meta: &Meta, mark: &Mark) -> Result<(
 
 /// Makes the tables that an index of an earlier version lacks. There is nothing in them, so that version can still use it.
 pub(super) fn make_missing(db: &Database) -> Result<(), IndexError> {
-    match db.begin_read()?.open_table(IMPORTS) {
+    match db.begin_read()?.open_table(SENT) {
         Err(TableError::TableDoesNotExist(_)) => {}
         result => return result.map(drop).map_err(IndexError::from),
     }
@@ -114,10 +116,11 @@ pub(super) fn make_missing(db: &Database) -> Result<(), IndexError> {
     txn.set_quick_repair(true);
     txn.open_table(WANTED)?;
     txn.open_table(IMPORTS)?;
+    txn.open_table(SENT)?;
     Ok(txn.commit()?)
 }
 
-/// Copies every table but the store's own values.
+/// Copies every table but the store's own values, and but what was sent elsewhere: that is the original's.
 pub(super) fn copy(from: &ReadTransaction, to: &WriteTransaction) -> Result<(), IndexError> {
     copy_table(from, to, ROWS)?;
     copy_table(from, to, SHARDS)?;

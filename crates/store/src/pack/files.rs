@@ -22,6 +22,8 @@ pub(crate) struct PackFiles {
 struct Open {
     files: HashMap<PackId, (Arc<dyn File>, u64)>,
     uses: u64,
+    /// When packs that are closed were used last.
+    closed: HashMap<PackId, u64>,
 }
 
 impl PackFiles {
@@ -43,14 +45,23 @@ impl PackFiles {
         if open.files.len() > self.limit
             && let Some(oldest) = open.files.iter().min_by_key(|(_, (_, used))| *used).map(|(pack, _)| *pack)
         {
-            open.files.remove(&oldest);
+            let used = open.files.remove(&oldest).map_or(0, |(_, used)| used);
+            open.closed.insert(oldest, used);
         }
         Ok(file)
     }
 
     /// Closes a pack that is about to be removed. Who has its file goes on reading it.
     pub(crate) fn forget(&self, pack: PackId) {
-        self.open.lock().files.remove(&pack);
+        let mut open = self.open.lock();
+        open.files.remove(&pack);
+        open.closed.remove(&pack);
+    }
+
+    /// When a pack was used last, counted in uses of all packs; 0 if it was not since the start.
+    pub(crate) fn last_read(&self, pack: PackId) -> u64 {
+        let open = self.open.lock();
+        open.files.get(&pack).map(|(_, used)| *used).or_else(|| open.closed.get(&pack).copied()).unwrap_or(0)
     }
 }
 

@@ -14,7 +14,7 @@ mod walk;
 pub use append::{AppendError, Appended, GROUP_BYTES_MAX, GroupItem};
 pub(crate) use append::{Appender, Keep, Sizes, create_pack};
 pub(crate) use files::PackFiles;
-pub(crate) use format::{PACK_HEADER, Seal};
+pub(crate) use format::{ENTRY_HEADER, PACK_HEADER, Seal};
 pub use pin::Pin;
 pub use read::{BodyFile, ReadError};
 pub(crate) use scan::GroupRead;

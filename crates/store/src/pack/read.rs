@@ -18,6 +18,9 @@ pub enum ReadError {
     /// The body has moved, or is expunged: a fresh snapshot of the index knows.
     #[error("pack {pack} is gone")]
     Gone { pack: PackId },
+    /// It was sent elsewhere, and its file is no longer here: [`crate::Store::lend`] takes the body.
+    #[error("pack {pack} is no longer on this machine, but where packs are sent")]
+    Elsewhere { pack: PackId },
     #[error("pack {pack}: cannot read {len} bytes at byte {offset}")]
     Read { pack: PackId, offset: u64, len: u64, source: io::Error },
 }

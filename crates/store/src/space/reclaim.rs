@@ -99,6 +99,12 @@ impl Store {
                     tracing::error!(%pack, offset, "a living body is damaged; its pack is left as it is");
                     reclaimed.damaged.push((pack, offset));
                 }
+                // An evicted pack cannot be fetched now; it is tried again.
+                Err(ReclaimError::Read(error @ (ReadError::Elsewhere { .. } | ReadError::Read { .. })))
+                    if !inner.is_here(candidate.pack) =>
+                {
+                    tracing::warn!(pack = %candidate.pack, %error, "a pack that is elsewhere cannot be emptied now");
+                }
                 // What is dead already can go, even if the disk is too full to move the rest.
                 Err(ReclaimError::Append(AppendError::Full(_))) => break,
                 Err(error) => return Err(error),
@@ -136,7 +142,7 @@ impl Store {
         let (mut copied, mut batch, mut batch_bytes) = (0, Vec::new(), 0);
         for (offset, len) in self.lengths(pack, &residents)? {
             let location = Location { pack, offset, len };
-            let file = self.body_file(location)?;
+            let file = self.body_file_anywhere(location)?;
             // Proved here: a damaged body must not be given a new place and a new checksum.
             batch.push((location, file.hash(), file.read_verified()?));
             batch_bytes += len;
@@ -207,12 +213,29 @@ impl Inner {
                 candidates.push(Candidate { pack, live_bytes, bytes });
             }
         }
+        // Packs that are elsewhere only; those in which nothing lives are for whoever sent them.
+        if self.offsite.get().is_some() {
+            for (pack, sent) in snapshot.all_sent()? {
+                let live = snapshot.pack_live(pack)?;
+                let dead = sent.bytes.saturating_sub(live.bytes);
+                let is_worth_it = u128::from(dead) * 100 >= u128::from(sent.bytes) * u128::from(budget.dead_percent);
+                if live.bodies > 0 && is_worth_it && !pack.is_single() && !self.is_here(pack) && !self.is_retired(pack)
+                {
+                    candidates.push(Candidate { pack, live_bytes: live.bytes, bytes: sent.bytes });
+                }
+            }
+        }
         candidates.sort_by_key(|candidate| candidate.live_bytes);
         Ok(candidates)
     }
 
     fn snapshot(&self) -> Result<ReadTxn, IndexError> {
         self.index.read().as_ref().ok_or(IndexError::Failed)?.read(Arc::default())
+    }
+
+    /// Whether a pack has a file.
+    pub(crate) fn is_here(&self, pack: PackId) -> bool {
+        !matches!(self.layout.open_pack(pack), Err(error) if error.kind() == io::ErrorKind::NotFound)
     }
 
     /// The length of a sealed pack, which is looked up once.
@@ -232,7 +255,7 @@ impl Inner {
         self.graves.lock().push(Grave { readers: Arc::downgrade(&before), packs });
     }
 
-    fn is_retired(&self, pack: PackId) -> bool {
+    pub(crate) fn is_retired(&self, pack: PackId) -> bool {
         self.graves.lock().iter().any(|grave| grave.packs.contains(&pack))
     }
 

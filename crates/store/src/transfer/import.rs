@@ -201,9 +201,9 @@ impl Import {
 
     /// Whether the body at a location was written with this hash.
     fn is_the_one(&self, location: Location, hash: BlobHash) -> Result<bool, ReadError> {
-        match self.turn.store.body_file(location) {
+        match self.turn.store.body_file_anywhere(location) {
             Ok(file) => Ok(file.hash() == hash),
-            Err(ReadError::Corrupt { .. } | ReadError::Gone { .. }) => Ok(false),
+            Err(ReadError::Corrupt { .. } | ReadError::Gone { .. } | ReadError::Elsewhere { .. }) => Ok(false),
             Err(error) => Err(error),
         }
     }

@@ -1,0 +1,85 @@
+//! Bodies of evicted packs that somebody reads: in memory, a bounded number of bytes.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use crate::fs::{File, FileSize};
+use crate::location::Location;
+
+/// Past this many bytes what was lent first goes. The last one stays, however large.
+const BYTES_MAX: u64 = 64 << 20;
+
+/// Bodies that were lent.
+#[derive(Debug, Default)]
+pub(crate) struct Lent(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    entries: VecDeque<(Location, Arc<dyn File>)>,
+    bytes: u64,
+}
+
+impl Lent {
+    pub(crate) fn put(&self, location: Location, file: Arc<dyn File>) {
+        let mut state = self.0.lock();
+        if state.entries.iter().any(|(known, _)| *known == location) {
+            return;
+        }
+        state.bytes += location.len;
+        state.entries.push_back((location, file));
+        while state.bytes > BYTES_MAX && state.entries.len() > 1 {
+            let gone = state.entries.pop_front().map_or(0, |(location, _)| location.len);
+            state.bytes -= gone;
+        }
+    }
+
+    pub(crate) fn get(&self, location: Location) -> Option<Arc<dyn File>> {
+        let state = self.0.lock();
+        state.entries.iter().find(|(known, _)| *known == location).map(|(_, file)| file.clone())
+    }
+}
+
+/// A piece of a pack.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub start: u64,
+    pub bytes: Bytes,
+}
+
+impl File for Entry {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.start + self.bytes.len() as u64)
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let at = offset.checked_sub(self.start).and_then(|at| usize::try_from(at).ok());
+        let found = at.and_then(|at| self.bytes.get(at..)).unwrap_or_default();
+        let len = found.len().min(buf.len());
+        buf[..len].copy_from_slice(&found[..len]);
+        Ok(len)
+    }
+
+    fn write_at(&self, _: &[IoSlice<'_>], _: u64) -> io::Result<usize> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn set_len(&self, _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn allocate(&self, _: u64, _: u64, _: FileSize) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
