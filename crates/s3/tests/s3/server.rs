@@ -23,19 +23,34 @@ pub struct Server {
 
 impl Server {
     pub fn start() -> Self {
-        // All at once, so that no port is given out twice.
-        let held: Vec<TcpListener> = (0..8).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-        let ports = held.iter().map(|port| port.local_addr().unwrap().port()).collect();
-        drop(held);
-        let mut server = Self { dir: tempfile::tempdir().unwrap(), ports, process: None };
-        std::fs::write(server.dir.path().join("identities.json"), IDENTITIES).unwrap();
-        server.up();
-        server.filer("POST", "/buckets/mail/", b"");
-        server
+        // Somebody else may take a port between our giving it back and the server's binding it: then the server ends, and begins anew on others.
+        for _ in 0..5 {
+            // All at once, so that no port is given out twice.
+            let held: Vec<TcpListener> = (0..8).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+            let ports = held.iter().map(|port| port.local_addr().unwrap().port()).collect();
+            drop(held);
+            let mut server = Self { dir: tempfile::tempdir().unwrap(), ports, process: None };
+            std::fs::write(server.dir.path().join("identities.json"), IDENTITIES).unwrap();
+            if server.comes_up() {
+                server.filer("POST", "/buckets/mail/", b"");
+                return server;
+            }
+            eprintln!("the S3 server has ended: {}", server.log());
+        }
+        panic!("the S3 server does not start")
     }
 
-    /// Starts it, with what it had when it ended.
+    /// Starts it again, with what it had when it ended.
     pub fn up(&mut self) {
+        assert!(self.comes_up(), "{}", self.log());
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    /// Starts it and waits until it answers; `false` if it ends instead.
+    fn comes_up(&mut self) -> bool {
         let [master, master_grpc, volume, volume_grpc, filer, filer_grpc, s3, s3_grpc] = self.ports[..] else {
             unreachable!("eight were taken")
         };
@@ -66,17 +81,22 @@ impl Server {
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log);
-        self.process = Some(command.spawn().unwrap());
+        let mut process = command.spawn().unwrap();
         let began = Instant::now();
-        while !self.is_up() {
-            assert!(began.elapsed() < START, "{}", std::fs::read_to_string(dir.join("log")).unwrap_or_default());
+        let mut has_ended = false;
+        while !has_ended && !self.is_up() {
+            assert!(began.elapsed() < START, "{}", self.log());
             std::thread::sleep(Duration::from_millis(100));
+            has_ended = process.try_wait().unwrap().is_some();
         }
+        self.process = Some(process);
+        !has_ended
     }
 
     pub fn down(&mut self) {
         if let Some(mut process) = self.process.take() {
-            process.kill().unwrap();
+            // It may have ended by itself.
+            process.kill().ok();
             process.wait().unwrap();
         }
     }
