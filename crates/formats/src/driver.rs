@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use paquebot_types::{MailboxName, UidValidity};
+use paquebot_types::{MailboxName, SpecialUse, UidValidity};
 
 use crate::error::FormatError;
-use crate::mailbox::OpenMailbox;
+use crate::mailbox::{Annotation, OpenMailbox};
 use crate::mbx::Mbx;
 use crate::mix::Mix;
 
@@ -28,7 +28,7 @@ pub fn recognise(root: &Root) -> Result<Option<&'static dyn Driver>, FormatError
 }
 
 /// Where the mailboxes of one user lie.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Root {
     /// The directory of the mailboxes; a file where one mailbox is meant.
     pub directory: PathBuf,
@@ -36,6 +36,9 @@ pub struct Root {
     pub inbox: Option<PathBuf>,
     /// Whose the mailboxes are on this machine: files are made with it, and helper processes run as it. `None`: the server's own user.
     pub owner: Option<Owner>,
+    /// Whose mailboxes are meant, by the name that this user has in the store, where one store holds those of many, as Cyrus's does. `None`: of
+    /// its only user.
+    pub user: Option<String>,
 }
 
 /// A user of this machine.
@@ -99,6 +102,8 @@ pub struct Found {
     /// Whether there is a mailbox, or only a level above others.
     pub selectable: bool,
     pub subscribed: bool,
+    /// What the user has it for, where the format keeps that (RFC 6154).
+    pub special_use: Option<SpecialUse>,
 }
 
 /// One format.
@@ -127,4 +132,9 @@ pub trait Driver: Send + Sync {
 
     /// Subscribes to a name, or ends that.
     fn subscribe(&self, root: &Root, name: &MailboxName, subscribed: bool) -> Result<(), FormatError>;
+
+    /// What is noted at a mailbox (RFC 5464): by entry, what all see before what only the user does. Empty where the format keeps no notes.
+    fn annotations(&self, _root: &Root, _name: &MailboxName) -> Result<Vec<Annotation>, FormatError> {
+        Ok(Vec::new())
+    }
 }

@@ -19,4 +19,4 @@ mod rewrite;
 
 pub use driver::{Abilities, Access, Children, DRIVERS, Driver, Found, Owner, Root, Sessions, driver, recognise};
 pub use error::FormatError;
-pub use mailbox::{Arriving, Body, Changes, Expunged, Message, OpenMailbox, State};
+pub use mailbox::{Annotation, Arriving, Body, Changes, Expunged, Message, OpenMailbox, State};

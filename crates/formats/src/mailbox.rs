@@ -38,6 +38,16 @@ pub struct Message {
     pub modseq: Option<ModSeq>,
 }
 
+/// A note at a mailbox (RFC 5464) or a message (RFC 5257).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Annotation {
+    /// As `/comment`.
+    pub entry: String,
+    /// Whether everybody sees it, or only the user whose mailboxes are meant.
+    pub shared: bool,
+    pub value: Vec<u8>,
+}
+
 /// Whether messages that others have expunged may leave [`OpenMailbox::messages`] now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expunged {
@@ -105,6 +115,17 @@ pub trait OpenMailbox: Send {
 
     /// Removes these messages, whatever their flags: the caller has judged `\Deleted`. Messages that another session still shows may keep their space.
     fn expunge(&mut self, uids: &UidSet) -> Result<Changes, FormatError>;
+
+    /// Messages that are expunged and whose octets the format still keeps, for whoever brings back what was lost: no session shows them. By ascending
+    /// UID; [`Self::body`] gives their octets too.
+    fn expunged(&self) -> &[Message] {
+        &[]
+    }
+
+    /// What is noted at a message; empty where the format keeps no notes.
+    fn annotations(&mut self, _uid: Uid) -> Result<Vec<Annotation>, FormatError> {
+        Ok(Vec::new())
+    }
 
     /// Which files to watch for the changes of others, as a hint beside [`Self::refresh`].
     fn watched(&self) -> Vec<&Path>;

@@ -132,7 +132,7 @@ pub fn list(root: &Root, is_mailbox: IsMailbox<'_>) -> Result<Vec<Found>, Format
             let is_directory = path.is_dir();
             let selectable = is_mailbox(&path).unwrap_or(false);
             if let (true, Ok(mailbox)) = (selectable || is_directory, MailboxName::new(&name)) {
-                let found = Found { name: mailbox.clone(), selectable, subscribed: false };
+                let found = Found { name: mailbox.clone(), selectable, subscribed: false, special_use: None };
                 names.entry(mailbox).or_insert(found).selectable |= selectable;
             }
             if is_directory && depth < DEPTH {
@@ -142,10 +142,10 @@ pub fn list(root: &Root, is_mailbox: IsMailbox<'_>) -> Result<Vec<Found>, Format
     }
     let inbox = MailboxName::inbox();
     if path(root, &inbox).is_ok_and(|path| is_mailbox(&path).unwrap_or(false)) {
-        names.insert(inbox.clone(), Found { name: inbox, selectable: true, subscribed: false });
+        names.insert(inbox.clone(), Found { name: inbox, selectable: true, subscribed: false, special_use: None });
     }
     for name in subscriptions(root)? {
-        let absent = Found { name: name.clone(), selectable: false, subscribed: true };
+        let absent = Found { name: name.clone(), selectable: false, subscribed: true, special_use: None };
         names.entry(name).or_insert(absent).subscribed = true;
     }
     Ok(names.into_values().collect())

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use crate::manifest::{self, Mailbox, Message};
 
 pub fn root(directory: &Path) -> Root {
-    Root { directory: directory.into(), inbox: None, owner: None }
+    Root { directory: directory.into(), ..Root::default() }
 }
 
 /// A copy of a fixture's plain files: a driver writes to what it opens.
