@@ -8,6 +8,21 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize)]
 pub struct Manifest {
     pub mailboxes: BTreeMap<String, Mailbox>,
+    /// The same store as another user sees it.
+    pub as_other_user: Option<OtherUser>,
+    /// Answers to LIST and LSUB.
+    #[serde(default)]
+    pub list: Vec<String>,
+    #[serde(default)]
+    pub lsub: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct OtherUser {
+    pub user: String,
+    pub mailbox: String,
+    #[serde(flatten)]
+    pub shown: Mailbox,
 }
 
 #[derive(Debug, Deserialize)]
@@ -15,6 +30,10 @@ pub struct Mailbox {
     /// `None`: not stored.
     pub uidvalidity: Option<u32>,
     pub uidnext: Option<u32>,
+    #[serde(default)]
+    pub highestmodseq: Option<u64>,
+    #[serde(default)]
+    pub flags_list: Vec<String>,
     pub messages: Vec<Message>,
 }
 
@@ -26,6 +45,8 @@ pub struct Message {
     pub internaldate: String,
     pub rfc822_size: u64,
     pub sha256: String,
+    #[serde(default)]
+    pub modseq: Option<String>,
 }
 
 /// The fixtures' directory.
