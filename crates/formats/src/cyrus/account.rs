@@ -120,7 +120,7 @@ impl Account {
         let mut names = Vec::new();
         database.scan(b"", &mut |key, _| {
             let key = std::str::from_utf8(key).unwrap_or_default();
-            let internal = match key.strip_prefix('N').filter(|key| *key == "INBOX" || key.contains('\x1f')) {
+            let internal = match key.strip_prefix('N').filter(|key| *key == "INBOX" || key.contains(['\x1f', '\x1d'])) {
                 Some(new) => self.subscribed(new),
                 None => Internal::parse(key),
             };

@@ -18,7 +18,7 @@ pub struct Store {
     /// `configdirectory`: databases, and what belongs to users.
     pub configuration: PathBuf,
     /// Where locks are, if there is a place for them: a copy of a store has none.
-    pub locks: PathBuf,
+    locks: PathBuf,
     pub names: Names,
     partitions: BTreeMap<String, Partition>,
     default_partition: String,
@@ -47,8 +47,8 @@ pub struct Place {
     pub header: PathBuf,
     pub index: PathBuf,
     pub annotations: PathBuf,
-    /// What the lock of the mailbox is called, without its ending.
-    pub lock: PathBuf,
+    /// Where the mailbox's lock may be.
+    pub locks: Vec<PathBuf>,
 }
 
 impl Store {
@@ -147,11 +147,12 @@ impl Store {
         let partition = if partition.is_empty() { &self.default_partition } else { partition };
         let partition = self.partitions.get(partition)?;
         if !by_name {
-            return Some(partition.place(&by_id(unique_id)?, PathBuf::from(unique_id)));
+            let locks = self.spreads.iter().map(|spread| self.lock(spread.lock(unique_id))).collect();
+            return Some(partition.place(&by_id(unique_id)?, locks));
         }
         let mut places = self.spreads.iter().map(|spread| {
             let path = spread.path(internal);
-            partition.place(&path, path.clone())
+            partition.place(&path, vec![self.lock(path.clone())])
         });
         let first = places.next()?;
         match first.index.exists() {
@@ -162,27 +163,28 @@ impl Store {
 
     /// A file of a user, `seen` or `sub`: by name, or by the unique id of the user's INBOX.
     pub fn user_file(&self, inbox: &Internal, inbox_id: Option<&str>, kind: &str) -> PathBuf {
-        let named = self.spreads.iter().map(|spread| {
-            let path = self.configuration.join(spread.user_file(inbox));
-            let mut name = path.into_os_string();
-            name.push(format!(".{kind}"));
-            PathBuf::from(name)
-        });
-        let by_id =
-            inbox_id.and_then(by_id).map(|id| self.configuration.join("user").join(id).join(format!("{kind}.db")));
-        let mut paths: Vec<PathBuf> = by_id.into_iter().chain(named).collect();
+        let by_id = inbox_id.and_then(by_id).map(|id| Path::new("user").join(id).join(format!("{kind}.db")));
+        let by_name = self.spreads.iter().map(|spread| spread.user_file(inbox, kind));
+        let mut paths: Vec<PathBuf> =
+            by_id.into_iter().chain(by_name).map(|path| self.configuration.join(path)).collect();
         let at = paths.iter().position(|path| path.exists()).unwrap_or(0);
         paths.swap_remove(at)
     }
 
-    /// The lock that a user's mailboxes have together.
-    pub fn user_lock(&self, inbox: &Internal) -> PathBuf {
-        self.locks.join(format!("*U*{}.lock", inbox.user().unwrap_or_default()))
+    /// Where the lock may be that a user's mailboxes have together, or those of nobody.
+    pub fn user_locks(&self, user: &str) -> impl Iterator<Item = PathBuf> {
+        self.spreads.iter().map(move |spread| self.lock(spread.lock(&format!("*U*{user}"))))
+    }
+
+    fn lock(&self, name: PathBuf) -> PathBuf {
+        let mut path = self.locks.join(name).into_os_string();
+        path.push(".lock");
+        path.into()
     }
 }
 
 impl Partition {
-    fn place(&self, path: &Path, lock: PathBuf) -> Place {
+    fn place(&self, path: &Path, locks: Vec<PathBuf>) -> Place {
         let data = self.data.join(path);
         let meta = self.meta.as_ref().map(|meta| meta.join(path));
         let file = |name: &str| match &meta {
@@ -194,7 +196,7 @@ impl Partition {
             header: file("header"),
             index: file("index"),
             annotations: file("annotations"),
-            lock,
+            locks,
             messages: data,
         }
     }

@@ -59,7 +59,7 @@ impl Mailboxes {
         let Some(database) = database else { return Ok(Self::Found(search(store))) };
         let mut is_new = false;
         database.scan(b"N", &mut |key, _| {
-            is_new = key.contains(&0x1f);
+            is_new = key.contains(&0x1f) || key.contains(&0x1d);
             if is_new { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         Ok(if is_new { Self::New(database) } else { Self::Old(database) })
@@ -119,8 +119,8 @@ impl Mailboxes {
 fn new_entry(internal: Internal, value: &[u8]) -> Option<Entry> {
     let value = Value::parse(value)?;
     let kind = value.string(b"T").unwrap_or_default();
-    // Deleted, remote, reserved: nothing of it is here.
-    if kind.contains(['d', 'r', 'z']) {
+    // Of mail, intermediate, by name, being moved; any other has no mail, or none here.
+    if !kind.chars().all(|letter| matches!(letter, 'e' | 'i' | 'l' | 'm')) {
         return None;
     }
     Some(Entry {
@@ -236,7 +236,9 @@ mod tests {
         let new = new_entry(sent(), b"%(T e I abc P default V 77 A %(alice lrs))").unwrap();
         assert!(!new.by_name && new.acl.allows("alice", 's'));
         assert!(new_entry(sent(), b"%(T el I abc)").unwrap().by_name);
-        assert_eq!(new_entry(sent(), b"%(T ed I abc)"), None);
+        for kind in ["ed", "r", "c", "a", "z"] {
+            assert_eq!(new_entry(sent(), format!("%(T {kind} I abc)").as_bytes()), None);
+        }
         assert_eq!(old_entry(sent(), b"nonsense"), None);
     }
 

@@ -10,6 +10,8 @@ use paquebot_types::MailboxName;
 
 /// Between levels in the keys of 3.6's databases, where a dot is a dot.
 const DATABASE_SEPARATOR: char = '\x1f';
+/// Between a domain and a name there.
+const DATABASE_DOMAIN: char = '\x1d';
 
 /// How the store shows names to its clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +39,8 @@ impl Internal {
             Some((domain, name)) => (Some(domain.to_owned()), name),
             None => (None, text),
         };
-        let is_level = |level: &str| !level.is_empty() && !level.contains(['/', '\0', DATABASE_SEPARATOR]);
+        let is_level =
+            |level: &str| !level.is_empty() && !level.contains(['/', '\0', DATABASE_SEPARATOR, DATABASE_DOMAIN]);
         let is_domain = domain.as_deref().is_none_or(|domain| is_level(domain) && !domain.starts_with('.'));
         (is_domain && name.split('.').all(is_level)).then(|| Self { domain, name: name.to_owned() })
     }
@@ -49,13 +52,14 @@ impl Internal {
             None => (user, None),
         };
         let name = format!("user.{}", local.replace('.', "^"));
-        let sane = !local.is_empty() && !local.contains(['!', '/']);
+        // With `^` it would be another user's INBOX.
+        let sane = !local.is_empty() && !local.contains(['!', '/', '^']) && !local.contains(char::is_control);
         Self::parse(&name).filter(|_| sane).map(|inbox| Self { domain, ..inbox })
     }
 
     /// From a key of 3.6's mailboxes.db without its `N`.
     pub fn from_database(key: &str) -> Option<Self> {
-        let (domain, name) = match key.split_once('!') {
+        let (domain, name) = match key.split_once(DATABASE_DOMAIN) {
             Some((domain, name)) => (Some(domain.to_owned()), name),
             None => (None, key),
         };
@@ -65,7 +69,7 @@ impl Internal {
 
     pub fn to_database(&self) -> String {
         let name = self.name.replace('.', "\x1f").replace('^', ".");
-        self.domain.as_ref().map_or(name.clone(), |domain| format!("{domain}!{name}"))
+        self.domain.as_ref().map_or(name.clone(), |domain| format!("{domain}{DATABASE_DOMAIN}{name}"))
     }
 
     /// The name of the user whose mailbox this is; `None` for a shared one.
@@ -201,14 +205,22 @@ impl Spread {
         path
     }
 
-    /// Where a user's own file lies in the configuration directory, without its ending: it is always below a letter or a sum.
-    pub fn user_file(self, inbox: &Internal) -> PathBuf {
+    /// Where a user's own file lies in the configuration directory: it is always below a letter or a sum.
+    pub fn user_file(self, inbox: &Internal, kind: &str) -> PathBuf {
         let spread = if self == Self::Plain { Self::Letter } else { self };
-        let local = inbox.name.strip_prefix("user.").unwrap_or(&inbox.name);
+        let local = inbox.name.strip_prefix("user.").unwrap_or(&inbox.name).replace('^', ".");
         let mut path = spread.domain(inbox);
         path.push("user");
-        path.extend(spread.directory(local));
-        path.push(local);
+        path.extend(spread.directory(&local));
+        path.push(format!("{local}.{kind}"));
+        path
+    }
+
+    /// What the lock of a name is called that is no mailbox's path.
+    pub fn lock(self, name: &str) -> PathBuf {
+        let name = name.replace('.', "^");
+        let mut path: PathBuf = self.directory(&name).into_iter().collect();
+        path.push(name);
         path
     }
 }
@@ -260,8 +272,10 @@ mod tests {
         assert_eq!(inbox.whole(), "example.org!user.jo^hn");
         assert_eq!(inbox.user().as_deref(), Some("jo.hn@example.org"));
         assert_eq!(Internal::from_database("user\x1fjo.hn").unwrap().name, "user.jo^hn");
+        assert_eq!(inbox.to_database(), "example.org\x1duser\x1fjo.hn");
+        assert_eq!(Internal::from_database(&inbox.to_database()), Some(inbox));
         assert_eq!(Internal::parse("user.jo^hn.Sent").unwrap().to_database(), "user\x1fjo.hn\x1fSent");
-        for user in ["", "@x", "a/b", "a!b"] {
+        for user in ["", "@x", "a/b", "a!b", "a^b", "a\nb"] {
             assert_eq!(Internal::inbox(user), None, "{user}");
         }
         assert_eq!(Internal::parse("user..x"), None);
@@ -276,7 +290,11 @@ mod tests {
         assert_eq!(Spread::Letter.path(&Internal::parse("9lists").unwrap()), PathBuf::from("q/9lists"));
         let there = Internal::inbox("carol@example.org").unwrap();
         assert_eq!(Spread::Letter.path(&there), PathBuf::from("domain/e/example.org/c/user/carol"));
-        assert_eq!(Spread::Plain.user_file(&carol), PathBuf::from("user/c/Carol.Sent"));
+        assert_eq!(Spread::Letter.user_file(&there, "seen"), PathBuf::from("domain/e/example.org/user/c/carol.seen"));
+        let dotted = Internal::inbox("jo.hn").unwrap();
+        assert_eq!(Spread::Plain.user_file(&dotted, "sub"), PathBuf::from("user/j/jo.hn.sub"));
+        assert_eq!(Spread::Letter.lock("*U*jo.hn@example.org"), PathBuf::from("q/*U*jo^hn@example^org"));
+        assert_eq!(Spread::Plain.lock("xsawb"), PathBuf::from("xsawb"));
         assert_eq!(by_id("xsawb").unwrap(), PathBuf::from("uuid/x/s/xsawb"));
         assert_eq!((by_id("x"), by_id("../../etc")), (None, None));
     }

@@ -32,11 +32,8 @@ pub struct Mailbox {
 impl Mailbox {
     pub fn open(account: Account, name: &MailboxName, access: Access) -> Result<Self, FormatError> {
         let (entry, place) = account.find(name)?;
-        let mut lock = account.store.locks.join(&place.lock).into_os_string();
-        lock.push(".lock");
-        // A mailbox that nobody owns has no user's lock.
-        let owner = entry.internal.user().as_deref().and_then(super::name::Internal::inbox);
-        let locks = owner.map(|owner| account.store.user_lock(&owner)).into_iter().chain([lock.into()]).collect();
+        let user = entry.internal.user().unwrap_or_default();
+        let locks = account.store.user_locks(&user).chain(place.locks.iter().cloned()).collect();
         let source = Source {
             locks,
             is_owner: account.owns(&entry.internal),

@@ -11,7 +11,7 @@ use paquebot_types::{Flags, InternalDate, Keyword, ModSeq, Uid, UidValidity};
 use super::config::Place;
 use super::database::Database;
 use super::header::{self, Header};
-use super::index::{self, Record, Refused, Version};
+use super::index::{self, Record, Refused};
 use super::report;
 use super::seen::Seen;
 use crate::error::FormatError;
@@ -130,7 +130,7 @@ impl Source {
             report::damage(path, (index.version.header - 4) as u64, "the checksum of the index's header is wrong");
         }
         let header = self.read_header(index.header_file_crc.filter(|_| index.is_whole))?;
-        let records = self.read_records(&file, &index)?;
+        let records = read_records(&file, path, &index, Order::Ascending)?;
         let unique_id = if header.unique_id.is_empty() { self.unique_id.clone() } else { header.unique_id.clone() };
         let by_record = index.version.keeps_seen() && (self.is_owner || index.shared_seen);
         let seen = if by_record { None } else { Some(self.read_seen(&unique_id, index.shared_seen)?) };
@@ -156,7 +156,7 @@ impl Source {
         let shown = |expunged: bool| records.iter().filter(move |record| record.is_expunged == expunged);
         let mut expunged: Vec<Message> = shown(true).filter(|record| record.has_file).filter_map(message).collect();
         if !index.version.keeps_seen() {
-            let old = self.read_expunged(index.version)?;
+            let old = self.read_expunged()?;
             expunged.extend(old.iter().filter_map(message));
             expunged.sort_by_key(|message| message.uid);
             expunged.dedup_by_key(|message| message.uid);
@@ -222,60 +222,17 @@ impl Source {
         }))
     }
 
-    /// The records that are whole, by ascending UID.
-    fn read_records(&self, file: &File, index: &index::Header) -> Result<Vec<Record>, FormatError> {
-        let path = &self.place.index;
-        let (start, size) = (index.version.header as u64, index.version.record);
-        let length = file.metadata().map_err(|source| self.failed("look at", source))?.len();
-        let there = length.saturating_sub(start) / size as u64;
-        // Beyond the count it is an append that was not finished. A header that is damaged does not count.
-        let count = if index.is_whole { u64::from(index.records).min(there) } else { there };
-        if index.is_whole && there < u64::from(index.records) {
-            report::damage(path, length, "the index has fewer records than its header says");
-        }
-        let mut records: Vec<Record> = Vec::new();
-        let mut last = 0;
-        let mut done = 0;
-        while done < count {
-            let some = usize::try_from(count - done).unwrap_or(RECORDS).min(RECORDS);
-            let at = start + done * size as u64;
-            let octets = read_some(file, at, some * size).map_err(|source| self.failed("read", source))?;
-            for (place, octets) in octets.chunks_exact(size).enumerate() {
-                let offset = at + (place * size) as u64;
-                match Record::parse(index.version, octets) {
-                    None => report::damage(path, offset, "the checksum of a record is wrong"),
-                    Some(record) if record.uid <= last => {
-                        report::damage(path, offset, "a record's UID is out of order")
-                    }
-                    Some(record) if index.is_whole && record.uid > index.last_uid => {
-                        report::damage(path, offset, "a record's UID is above the last that was given out");
-                    }
-                    Some(record) => {
-                        last = record.uid;
-                        records.push(record);
-                    }
-                }
-            }
-            if octets.len() < some * size {
-                break;
-            }
-            done += some as u64;
-        }
-        Ok(records)
-    }
-
-    /// Before version 12 expunged records had a file of their own.
-    fn read_expunged(&self, version: Version) -> Result<Vec<Record>, FormatError> {
+    /// Before version 12 expunged records had a file of their own, in the order of their expunges.
+    fn read_expunged(&self) -> Result<Vec<Record>, FormatError> {
         let path = self.place.index.with_file_name("cyrus.expunge");
         let Ok(file) = File::open(&path) else { return Ok(Vec::new()) };
         let start = read_some(&file, 0, index::HEADER_MAX).map_err(|source| self.failed("read", source))?;
         match index::Header::parse(&start) {
-            // Expunged in whatever order.
-            Ok(header) if header.version == version => {
+            Ok(header) => {
                 let everything = index::Header { last_uid: u32::MAX, ..header };
-                self.read_records(&file, &everything)
+                read_records(&file, &path, &everything, Order::Any)
             }
-            _ => {
+            Err(_) => {
                 report::damage(&path, 0, "expunged messages cannot be read");
                 Ok(Vec::new())
             }
@@ -324,6 +281,55 @@ impl Source {
     fn failed(&self, doing: &'static str, source: io::Error) -> FormatError {
         FormatError::Io { doing, path: self.place.index.clone(), source }
     }
+}
+
+/// Whether a UID that is not above the one before is a damage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Ascending,
+    Any,
+}
+
+/// The records of an open index that are whole.
+fn read_records(file: &File, path: &Path, index: &index::Header, order: Order) -> Result<Vec<Record>, FormatError> {
+    let failed = |doing, source| FormatError::Io { doing, path: path.into(), source };
+    let (start, size) = (index.version.header as u64, index.version.record);
+    let length = file.metadata().map_err(|source| failed("look at", source))?.len();
+    let there = length.saturating_sub(start) / size as u64;
+    // Beyond the count it is an append that was not finished. A header that is damaged does not count.
+    let count = if index.is_whole { u64::from(index.records).min(there) } else { there };
+    if index.is_whole && there < u64::from(index.records) {
+        report::damage(path, length, "the index has fewer records than its header says");
+    }
+    let mut records: Vec<Record> = Vec::new();
+    let mut last = 0;
+    let mut done = 0;
+    while done < count {
+        let some = usize::try_from(count - done).unwrap_or(RECORDS).min(RECORDS);
+        let at = start + done * size as u64;
+        let octets = read_some(file, at, some * size).map_err(|source| failed("read", source))?;
+        for (place, octets) in octets.chunks_exact(size).enumerate() {
+            let offset = at + (place * size) as u64;
+            match Record::parse(index.version, octets) {
+                None => report::damage(path, offset, "the checksum of a record is wrong"),
+                Some(record) if record.uid <= last && order == Order::Ascending => {
+                    report::damage(path, offset, "a record's UID is out of order");
+                }
+                Some(record) if index.is_whole && record.uid > index.last_uid => {
+                    report::damage(path, offset, "a record's UID is above the last that was given out");
+                }
+                Some(record) => {
+                    last = record.uid;
+                    records.push(record);
+                }
+            }
+        }
+        if octets.len() < some * size {
+            break;
+        }
+        done += some as u64;
+    }
+    Ok(records)
 }
 
 fn mod_seq(value: u64) -> ModSeq {

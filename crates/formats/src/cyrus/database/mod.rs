@@ -24,6 +24,8 @@ pub use twoskip::write as write_twoskip;
 const WAIT: Duration = Duration::from_secs(30);
 /// A database that must be read as a whole is this long at most.
 const BYTES_MAX: u64 = 256 << 20;
+/// Of a B-tree and of a hash, at octet 12.
+const BERKELEY: [&[u8]; 2] = [&[0x62, 0x31, 0x05, 0x00], &[0x61, 0x15, 0x06, 0x00]];
 /// A file that is replaced more often while it is opened is given up.
 const REPLACED_MAX: usize = 100;
 
@@ -59,7 +61,7 @@ impl Database {
             let kind = Twoskip::open(file, length).map_err(|(offset, what)| damaged(path, offset, what))?;
             return Ok(Some(Self { path: path.into(), kind: Kind::Twoskip(kind) }));
         }
-        if start.get(12..16).is_some_and(|magic| matches!(magic, [0x62, 0x31, 0x05, 0x00] | [0x00, 0x05, 0x31, 0x62])) {
+        if start.get(12..16).is_some_and(|magic| BERKELEY.contains(&magic)) {
             let text = format!("{} is a Berkeley database: convert it with cvt_cyrusdb", path.display());
             return Err(FormatError::CannotHold(text));
         }

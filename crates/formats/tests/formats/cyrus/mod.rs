@@ -223,3 +223,29 @@ fn without_the_list_what_lies_in_the_partition_is_served() {
         }
     }
 }
+
+#[test]
+fn a_locked_index_is_waited_for() {
+    let directory = unpack("cyrus");
+    let (driver, root) = (driver("cyrus").unwrap(), root(directory.path(), Some("alice")));
+    let index = directory.path().join("spool/uuid/x/s/xsawbd8k0v2z0v1l2dees6rk/cyrus.index");
+    // As another program locks it, in a process of its own.
+    let script = "import fcntl, sys\nfile = open(sys.argv[1], 'r+b')\nfcntl.lockf(file, fcntl.LOCK_EX)\nprint('held', flush=True)\nsys.stdin.read()";
+    let mut command = std::process::Command::new("python3");
+    command.args(["-c", script]).arg(&index).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    let mut holder = command.spawn().unwrap();
+    let mut held = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(holder.stdout.take().unwrap()), &mut held).unwrap();
+    assert_eq!(held, "held\n");
+    let opening = std::thread::spawn(move || {
+        driver.open(&root, &MailboxName::inbox(), Access::Read).map(|mailbox| mailbox.messages().len()).unwrap()
+    });
+    let until = std::time::Instant::now() + std::time::Duration::from_millis(200);
+    while std::time::Instant::now() < until {
+        assert!(!opening.is_finished(), "it was read under another's lock");
+        std::thread::yield_now();
+    }
+    drop(holder.stdin.take());
+    assert!(holder.wait().unwrap().success());
+    assert_eq!(opening.join().unwrap(), 24);
+}

@@ -38,7 +38,7 @@ impl Server {
         let configuration = format!(
             "configdirectory: {here}/conf\npartition-default: {here}/spool\nproc_path: {here}/run/proc\ntemp_path: {here}/run\n\
              cyrus_user: {user}\ncyrus_group: {group}\nadmins: admin\nallowplaintext: yes\nsasl_pwcheck_method: alwaystrue\n\
-             sasl_mech_list: PLAIN\nvirtdomains: off\nautocreate_quota: -1\nmunge8bit: no\nexpunge_mode: delayed\n{options}"
+             sasl_mech_list: PLAIN\nautocreate_quota: -1\nmunge8bit: no\nexpunge_mode: delayed\n{options}"
         );
         std::fs::write(server.configuration(), configuration).unwrap();
         let service = format!(
