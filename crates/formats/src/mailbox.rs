@@ -22,6 +22,16 @@ pub struct State {
     pub read_only: Option<String>,
 }
 
+impl State {
+    /// A bit for each keyword that has a name. A damaged file sets others.
+    pub(crate) fn named(&self) -> u128 {
+        u32::try_from(self.keywords.len())
+            .ok()
+            .and_then(|count| 1_u128.checked_shl(count))
+            .map_or(u128::MAX, |end| end - 1)
+    }
+}
+
 /// A message, but for its octets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Message {

@@ -63,9 +63,13 @@ impl Driver for Cyrus {
             match account.store.names.shown(&entry.internal, &account.inbox) {
                 Some(name) => {
                     let special_use = uses.as_ref().and_then(|uses| {
-                        let reader = account.reader(&entry.internal);
-                        [entry.unique_id.clone(), entry.internal.whole()].iter().find_map(|subject| {
-                            special_use(&annotation::read_from(uses, account.store.annotations(), subject, reader))
+                        let path = account.store.annotations();
+                        let read =
+                            |subject: &str| annotation::read_from(uses, path, subject, account.reader(&entry.internal));
+                        special_use(&read(&entry.unique_id)).or_else(|| {
+                            // Before 3.0 notes went by name.
+                            let by_name = matches!(account.mailboxes, Mailboxes::Old(_));
+                            by_name.then(|| special_use(&read(&entry.internal.whole()))).flatten()
                         })
                     });
                     let selectable = !entry.intermediate;

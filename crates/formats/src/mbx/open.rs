@@ -122,6 +122,7 @@ impl Mbx {
             return Err(self.damaged(metadata.len(), "it has become shorter while it was open"));
         }
         let header = read_header(&self.file, &self.path)?;
+        self.state.keywords = header.keywords.clone();
         if header.validity != self.state.uid_validity {
             return Err(self.damaged(7, "UIDVALIDITY has changed while it was open"));
         }
@@ -205,7 +206,7 @@ impl Mbx {
         self.messages.push(Message {
             uid,
             flags: place.status.system_flags(),
-            keywords: place.status.keywords.into(),
+            keywords: u128::from(place.status.keywords) & self.state.named(),
             recent,
             internal_date: record.internal_date,
             size: Some(record.size),
@@ -240,6 +241,7 @@ impl Mbx {
     /// Reads the flags of all messages again: others have changed some.
     fn read_flags(&mut self, changes: &mut Changes) -> Result<(), FormatError> {
         let mut flags = Vec::new();
+        let named = self.state.named();
         for index in 0..self.places.len() {
             let place = self.places[index];
             let mut octets = [0; STATUS_BYTES];
@@ -254,7 +256,7 @@ impl Mbx {
                 self.places[index].status = found;
                 self.ghosts |= found.is_expunged();
                 let message = &mut self.messages[index];
-                let (system, keywords) = (found.system_flags(), u128::from(found.keywords));
+                let (system, keywords) = (found.system_flags(), u128::from(found.keywords) & named);
                 if (system, keywords) != (message.flags, message.keywords) {
                     (message.flags, message.keywords) = (system, keywords);
                     flags.push(message.uid);

@@ -235,13 +235,15 @@ impl Mix {
         }
         let mut flags = Vec::new();
         let mut told = Vec::new();
+        let named = self.state.named();
         for (index, (place, message)) in self.places.iter_mut().zip(&mut self.messages).enumerate() {
             let is_new = changes.arrived.contains(message.uid);
             if let Some((status, line)) = found.get(&place.entry.uid) {
                 place.line = Some(*line);
-                let differs = (status.system_flags(), u128::from(status.keywords)) != (message.flags, message.keywords);
+                let shown = (status.system_flags(), u128::from(status.keywords) & named);
+                let differs = shown != (message.flags, message.keywords);
                 place.status = *status;
-                (message.flags, message.keywords) = (status.system_flags(), status.keywords.into());
+                (message.flags, message.keywords) = shown;
                 if is_new {
                     message.recent = status.flags & OLD == 0;
                 } else if differs {
@@ -289,7 +291,10 @@ impl Mix {
         let index = self.messages.binary_search_by_key(&uid, |message| message.uid);
         let entry = self.places[index.map_err(|_| FormatError::NoMessage(uid))?].entry;
         let name = data_name(entry.data);
-        let file = File::open(self.path(&name)).map_err(|source| self.failed("open", &name, source))?;
+        let file = File::open(self.path(&name)).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => self.damaged(&name, entry.position.into(), "the file of a message is missing"),
+            _ => self.failed("open", &name, source),
+        })?;
         let mut line = vec![0; entry.line.min(1024) as usize];
         let read = file.read_exact_at(&mut line, entry.position.into());
         let ends = file.metadata().is_ok_and(|metadata| metadata.len() >= entry.end());

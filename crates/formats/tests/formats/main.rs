@@ -6,4 +6,5 @@ mod fixtures;
 mod manifest;
 mod mbx;
 mod mix;
+mod mutations;
 mod sharing;
