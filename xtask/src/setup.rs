@@ -19,6 +19,7 @@ const DEBIAN: &[&str] = &[
     "getmail6",
     "iproute2",
     "isync",
+    "libc-client2007e-dev",
     "libfaketime",
     "libical3",
     "libio-socket-ssl-perl",
@@ -42,6 +43,7 @@ const DEBIAN: &[&str] = &[
     "python3-venv",
     "strace",
     "util-linux",
+    "uw-mailutils",
 ];
 /// Programs that cannot be installed beside others, which are only unpacked, and what they need.
 const UNPACKED: &[(&str, &[&str])] = &[("cyrus", &["cyrus-common", "cyrus-imapd"])];

@@ -65,6 +65,18 @@ pub fn parts(date: InternalDate) -> Parts {
     }
 }
 
+/// The nearest date that c-client can show. It keeps years in 7 bits from 1970 on and a zone's hours in 4: it shows others as of another century, and
+/// refuses a whole mbx mailbox with one in it. A zone that is too far from UTC becomes UTC, and the moment stays.
+pub fn for_c_client(date: InternalDate) -> InternalDate {
+    const ZONE: i16 = 16 * 60 - 1;
+    /// 1970-01-01 00:00:00 and 2097-12-31 23:59:59, local time.
+    const SECONDS: std::ops::RangeInclusive<i64> = 0..=4_039_372_799;
+    let zone = if (-ZONE..=ZONE).contains(&date.zone_minutes()) { date.zone_minutes() } else { 0 };
+    let zone_seconds = i64::from(zone) * 60;
+    let local = (date.unix_seconds() + zone_seconds).clamp(*SECONDS.start(), *SECONDS.end());
+    InternalDate::new(local - zone_seconds, zone)
+}
+
 /// ` 5-Mar-2007 10:15:30 -0800`: 26 octets, as IMAP and mbx have it. Blanks around it are passed over.
 pub fn parse_imap(text: &[u8]) -> Option<InternalDate> {
     let text = text.trim_ascii();

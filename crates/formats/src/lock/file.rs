@@ -5,9 +5,13 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use rustix::fs::{AtFlags, CWD};
+use rustix::io::Errno;
 
 use super::{Flock, Kind};
 use crate::error::FormatError;
@@ -74,17 +78,38 @@ pub(super) fn open(path: &Path) -> Result<File, FormatError> {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 opened => return opened.map_err(|source| failed("open", path, source)),
             },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let mut options = OpenOptions::new();
-                match options.read(true).write(true).create_new(true).mode(0o666).open(path) {
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                    made => return made.map_err(|source| failed("make", path, source)),
-                }
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match make(path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                made => return made.map_err(|source| failed("make", path, source)),
+            },
             Err(source) => return Err(failed("look at", path, source)),
         }
     }
 }
+
+/// Makes the file so that it has a name only once everybody may open it: c-client gives up where it may not, and the umask is the whole process's.
+fn make(path: &Path) -> io::Result<File> {
+    let directory = path.parent().unwrap_or(Path::new(DIRECTORY));
+    let unnamed = rustix::fs::OFlags::TMPFILE.bits() as i32;
+    match OpenOptions::new().read(true).write(true).mode(0o666).custom_flags(unnamed).open(directory) {
+        Ok(file) => {
+            file.set_permissions(std::fs::Permissions::from_mode(0o666))?;
+            let own = format!("/proc/self/fd/{}", file.as_raw_fd());
+            rustix::fs::linkat(CWD, own, CWD, path, AtFlags::SYMLINK_FOLLOW)?;
+            Ok(file)
+        }
+        // A file system without unnamed files.
+        Err(error)
+            if error.raw_os_error().is_some_and(|error| NO_UNNAMED.contains(&Errno::from_raw_os_error(error))) =>
+        {
+            OpenOptions::new().read(true).write(true).create_new(true).mode(0o666).open(path)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// What opening an unnamed file comes to where there are none.
+const NO_UNNAMED: [Errno; 3] = [Errno::OPNOTSUPP, Errno::ISDIR, Errno::INVAL];
 
 /// Whether the path still is this file: an earlier holder may have removed it between our opening and our locking.
 pub(super) fn is_current(file: &File, path: &Path) -> io::Result<bool> {

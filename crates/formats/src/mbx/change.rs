@@ -9,11 +9,14 @@ use paquebot_types::{Flags, Keyword, Uid, UidSet};
 
 use super::layout::{EXPUNGED, HEADER, Header, KEYWORD_BYTES, KEYWORDS, OLD, Record, Status, UPDATER};
 use super::open::{Mbx, failed};
+use crate::date;
 use crate::error::FormatError;
 use crate::lock::{Flock, Kind, LockFile};
 use crate::mailbox::{Arriving, Changes, Expunged};
 use crate::rewrite;
 
+/// How far the time of the last change may be ahead of the clock.
+const AHEAD: Duration = Duration::from_secs(10);
 /// Octets that are copied at once.
 const COPY: usize = 256 << 10;
 
@@ -79,9 +82,8 @@ impl Mbx {
             undone.map_err(|source| self.failed("cut what was appended off", source))?;
             return Err(error);
         }
-        self.look_locked(Expunged::Stay)?;
+        self.parse()?;
         self.set_times(Duration::from_secs(1))?;
-        self.note()?;
         drop(guard);
         Ok(uids)
     }
@@ -93,7 +95,8 @@ impl Mbx {
             let bits = self.keyword_bits(&message.keywords).unwrap_or(0);
             let status = Status { keywords: 0, flags: 0, uid: uid.get() }.with(message.flags, bits);
             let size = message.body.len();
-            let record = Record { internal_date: message.internal_date, size, status, line: 0 }.write();
+            let internal_date = date::for_c_client(message.internal_date);
+            let record = Record { internal_date, size, status, line: 0 }.write();
             self.file.write_all_at(record.as_bytes(), at).map_err(|source| self.failed("write", source))?;
             at += record.len() as u64;
             let mut done = 0;
@@ -234,22 +237,38 @@ impl Mbx {
             self.updater = std::process::id();
         }
         self.sync()?;
-        self.set_times(Duration::ZERO)?;
-        self.note()
+        self.set_times(Duration::ZERO)
     }
 
     /// Sets the time of the last access so long before now, as c-client does: an earlier one says that there is new mail. The time of the change goes on by a
     /// whole second at least, since c-client looks at no less.
-    fn set_times(&self, before_now: Duration) -> Result<(), FormatError> {
+    ///
+    /// So many changes in a second take it ahead of the clock, and what c-client then changes would come before, unseen by others of its kind. So it goes
+    /// ahead by no more than [`AHEAD`], and is set again when the clock has caught up.
+    pub(super) fn set_times(&mut self, before_now: Duration) -> Result<(), FormatError> {
         let now = SystemTime::now();
-        let second_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(self.changed.0.max(0).unsigned_abs());
-        let modified = now.max(second_ago + Duration::from_secs(1));
+        let second = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let next = SystemTime::UNIX_EPOCH + Duration::from_secs(self.changed.modified.0.max(0).unsigned_abs() + 1);
+        let modified = now.max(next.min(now + AHEAD));
+        self.ahead = second(modified) < second(next);
         let times = FileTimes::new().set_accessed(now - before_now).set_modified(modified);
         match self.file.set_times(times) {
             // Somebody else's file that we may write: its times are those of the write.
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-            result => result.map_err(|source| self.failed("set the times of", source)),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => self.note(),
+            result => {
+                result.map_err(|source| self.failed("set the times of", source))?;
+                self.note()?;
+                // Nobody else comes upon just this time.
+                self.changed.settled = true;
+                Ok(())
+            }
         }
+    }
+
+    /// Whether the time of the last change is to be set again, and can be.
+    pub(super) fn may_catch_up(&self) -> bool {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        self.ahead && self.writes() && self.changed.modified.0.max(0).unsigned_abs() < now
     }
 
     fn must_write(&self) -> Result<(), FormatError> {

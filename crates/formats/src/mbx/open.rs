@@ -1,10 +1,11 @@
 //! Reading an mbx file, and keeping up with it.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use paquebot_types::{Keyword, Uid, UidSet, UidValidity};
 
@@ -35,7 +36,9 @@ pub struct Mbx {
     pub(super) uid_last: u32,
     /// Who changed flags last, and when, when we looked.
     pub(super) updater: u32,
-    pub(super) changed: Modified,
+    pub(super) changed: Changed,
+    /// The time of the last change is ahead of the clock by as much as it may be: it is to be set once more.
+    pub(super) ahead: bool,
     /// Each body that is being read has a clone: while there are some nothing is moved.
     pub(super) readers: Arc<()>,
 }
@@ -49,8 +52,37 @@ pub(super) struct Place {
     pub status: Status,
 }
 
-/// Seconds and nanoseconds.
-pub(super) type Modified = (i64, i64);
+/// The kernel's clock for files goes in steps, of no more than this.
+const TICK: Duration = Duration::from_millis(20);
+
+/// When a file was changed, as far as we know.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Changed {
+    /// mtime, in seconds and nanoseconds. c-client sets it to whole seconds, so that of two changes in one second the second does not show in it.
+    pub modified: (i64, i64),
+    /// ctime, which nobody can set.
+    pub status: (i64, i64),
+    /// False if it was so short a while ago that another program may change the file again at what the kernel takes for the same time.
+    pub settled: bool,
+}
+
+impl Changed {
+    fn of(metadata: &Metadata) -> Self {
+        let status = (metadata.ctime(), metadata.ctime_nsec());
+        let settled = SystemTime::now().duration_since(time(status)).is_ok_and(|ago| ago > TICK);
+        Self { modified: (metadata.mtime(), metadata.mtime_nsec()), status, settled }
+    }
+
+    fn is_still(self, metadata: &Metadata) -> bool {
+        let now = Self::of(metadata);
+        self.settled && (self.modified, self.status) == (now.modified, now.status)
+    }
+}
+
+fn time((seconds, nanoseconds): (i64, i64)) -> SystemTime {
+    let since = Duration::new(seconds.max(0).unsigned_abs(), u32::try_from(nanoseconds).unwrap_or(0));
+    SystemTime::UNIX_EPOCH + since
+}
 
 impl Mbx {
     pub fn open(path: &Path, access: Access) -> Result<Self, FormatError> {
@@ -87,7 +119,8 @@ impl Mbx {
             parsed: HEADER as u64,
             uid_last: header.uid_last,
             updater: header.updater,
-            changed: (0, 0),
+            changed: Changed::default(),
+            ahead: false,
             readers: Arc::new(()),
         };
         mailbox.take_header(header);
@@ -101,7 +134,7 @@ impl Mbx {
     pub(super) fn look(&mut self, expunged: Expunged) -> Result<Changes, FormatError> {
         let metadata = self.file.metadata().map_err(|source| self.failed("look at", source))?;
         let grown = metadata.len() != self.parsed;
-        if !grown && (metadata.mtime(), metadata.mtime_nsec()) == self.changed {
+        if !grown && self.changed.is_still(&metadata) && !self.may_catch_up() {
             let mut changes = Changes::default();
             if expunged == Expunged::Leave {
                 self.drop_expunged(&mut changes);
@@ -126,8 +159,7 @@ impl Mbx {
         if header.validity != self.state.uid_validity {
             return Err(self.damaged(7, "UIDVALIDITY has changed while it was open"));
         }
-        let modified = (metadata.mtime(), metadata.mtime_nsec());
-        if modified != self.changed || header.updater != self.updater {
+        if !self.changed.is_still(&metadata) || header.updater != self.updater {
             self.read_flags(&mut changes)?;
         }
         self.updater = header.updater;
@@ -141,7 +173,10 @@ impl Mbx {
         if expunged == Expunged::Leave {
             self.drop_expunged(&mut changes);
         }
-        self.note()?;
+        match self.may_catch_up() {
+            true => self.set_times(Duration::ZERO)?,
+            false => self.note()?,
+        }
         Ok(changes)
     }
 
@@ -152,7 +187,7 @@ impl Mbx {
     }
 
     /// Reads the records from where we stopped, and gives UIDs to those that have none.
-    fn parse(&mut self) -> Result<(), FormatError> {
+    pub(super) fn parse(&mut self) -> Result<(), FormatError> {
         let end = self.file.metadata().map_err(|source| self.failed("look at", source))?.len();
         let before = self.uid_last;
         let mut last = self.places.last().map_or(0, |place| place.status.uid);
@@ -284,10 +319,10 @@ impl Mbx {
         changes.expunged = gone;
     }
 
-    /// Notes when the file was changed last, as far as we know.
+    /// Notes when the file was changed last.
     pub(super) fn note(&mut self) -> Result<(), FormatError> {
         let metadata = self.file.metadata().map_err(|source| self.failed("look at", source))?;
-        self.changed = (metadata.mtime(), metadata.mtime_nsec());
+        self.changed = Changed::of(&metadata);
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use paquebot_types::{Flags, Keyword, Uid, UidSet};
 
 use super::layout::{DATA_BYTES, Entry, KEYWORD_BYTES, KEYWORDS, OLD, RECORD, Status};
 use super::open::{Locked, Mix, Place, data_name, data_number};
+use crate::date;
 use crate::error::FormatError;
 use crate::lock::{Flock, Kind};
 use crate::mailbox::{Arriving, Changes, Expunged};
@@ -79,6 +80,7 @@ impl Mix {
         self.write_meta()?;
         let lines: String = places.iter().map(|place| place.entry.write()).collect();
         self.index_end = self.add_lines(&locked.index, ".mixindex", self.index_end, sequence, &lines)?;
+        self.index_bytes = self.index_end;
         self.index_sequence = sequence;
         let lines: String = places.iter().map(|place| place.status.write()).collect();
         let mut line = self.status_end.max(FIRST_LINE);
@@ -87,6 +89,7 @@ impl Mix {
             line += place.status.write().len() as u64;
         }
         self.status_end = self.add_lines(&locked.status, ".mixstatus", self.status_end, sequence, &lines)?;
+        self.status_bytes = self.status_end;
         self.status_sequence = sequence;
         let uids: Vec<Uid> = places.iter().filter_map(|place| Uid::new(place.entry.uid)).collect();
         for (place, uid) in places.into_iter().zip(&uids) {
@@ -117,7 +120,7 @@ impl Mix {
             let size = u32::try_from(message.body.len()).map_err(|_| cannot("a message has at most 4 GiB"))?;
             let entry = Entry {
                 uid: last,
-                internal_date: message.internal_date,
+                internal_date: date::for_c_client(message.internal_date),
                 size,
                 data: 0,
                 position: 0,
@@ -223,6 +226,9 @@ impl Mix {
         self.drop_gone(&mut done);
         if any {
             let sequence = self.next_sequence();
+            // So that c-client's next append, which counts on from here, gives the index another sequence: its other sessions see nothing else.
+            self.meta.sequence = sequence;
+            self.write_meta()?;
             self.write_index(&locked.index, sequence)?;
             self.write_whole_status(&locked.status, sequence)?;
         }
@@ -348,6 +354,7 @@ impl Mix {
             write!(out, "S{sequence:08x}\r\n")?;
             places.iter().try_for_each(|place| out.write_all(place.entry.write().as_bytes()))
         })?;
+        self.index_bytes = self.index_end;
         self.index_sequence = sequence;
         Ok(())
     }
@@ -378,6 +385,7 @@ impl Mix {
             write!(out, "S{sequence:08x}\r\n")?;
             places.iter().try_for_each(|place| out.write_all(place.status.write().as_bytes()))
         })?;
+        self.status_bytes = self.status_end;
         self.status_sequence = sequence;
         Ok(())
     }

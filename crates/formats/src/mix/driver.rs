@@ -65,9 +65,14 @@ impl Driver for Mix {
             made => made.map_err(|source| failed("make", &path, source))?,
         }
         names::settle(root, &path)?;
-        let meta = Meta { sequence: validity.get(), validity, uid_last: 0, data: validity.get(), keywords: Vec::new() };
-        // The meta file comes last: with it the directory is a mailbox.
-        for (file, text) in [(".mixindex", String::new()), (".mixstatus", String::new()), (".mixmeta", meta.write())] {
+        // The number of the data file is a time, as c-client has it, and so never the last UID: c-client does not see a number that is the same.
+        let now = u32::try_from(seconds_now()).unwrap_or(u32::MAX);
+        let meta = Meta { sequence: now, validity, uid_last: 0, data: now, keywords: Vec::new() };
+        // The meta file comes last: with it the directory is a mailbox. The data file is there from the beginning: c-client would make it without
+        // permissions for anybody.
+        let data = open::data_name(meta.data);
+        let files = [(&*data, String::new()), (".mixindex", String::new()), (".mixstatus", String::new())];
+        for (file, text) in files.into_iter().chain([(".mixmeta", meta.write())]) {
             let file = path.join(file);
             let make = || {
                 let mut made = OpenOptions::new().write(true).create(true).truncate(true).open(&file)?;
@@ -113,8 +118,7 @@ impl Driver for Mix {
                 std::fs::rename(&file, target.join(name)).map_err(|source| failed("rename", &file, source))?;
             }
             names::sync_directory(&target.join(".mixmeta"))?;
-            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();
-            Ok(u32::try_from(now).ok().and_then(UidValidity::new).unwrap_or(UidValidity::MAX))
+            Ok(u32::try_from(seconds_now()).ok().and_then(UidValidity::new).unwrap_or(UidValidity::MAX))
         })?;
         self.create(root, from, validity)
     }
@@ -122,6 +126,10 @@ impl Driver for Mix {
     fn subscribe(&self, root: &Root, name: &MailboxName, subscribed: bool) -> Result<(), FormatError> {
         names::subscribe(root, name, subscribed)
     }
+}
+
+fn seconds_now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// Does what must not happen while anybody has the mailbox open.

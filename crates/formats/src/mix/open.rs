@@ -31,6 +31,10 @@ pub struct Mix {
     /// The sequences of the index and the status as we read them; 0: never.
     pub(super) index_sequence: u32,
     pub(super) status_sequence: u32,
+    /// How long the index and the status were then. c-client's append can leave the sequence as it was, when an expunge or a change of flags has taken
+    /// that ahead of the meta file's: the new line shows in the length alone.
+    pub(super) index_bytes: u64,
+    pub(super) status_bytes: u64,
     /// Where the lines of the index and the status end: space that was reserved may follow.
     pub(super) index_end: u64,
     pub(super) status_end: u64,
@@ -83,6 +87,8 @@ impl Mix {
             holes: true,
             index_sequence: 0,
             status_sequence: 0,
+            index_bytes: 0,
+            status_bytes: 0,
             index_end: 0,
             status_end: 0,
         };
@@ -143,7 +149,8 @@ impl Mix {
         let Some(sequence) = sequence else {
             return Err(self.damaged(".mixindex", 0, "it does not begin with a sequence"));
         };
-        if sequence == self.index_sequence {
+        let bytes = file.metadata().map_err(|source| self.failed("look at", ".mixindex", source))?.len();
+        if (sequence, bytes) == (self.index_sequence, self.index_bytes) {
             return Ok(());
         }
         if sequence < self.index_sequence && sequence != 1 {
@@ -189,7 +196,7 @@ impl Mix {
         }
         changes.arrived = arrived.into_iter().collect();
         self.meta.uid_last = self.meta.uid_last.max(last);
-        self.index_sequence = sequence;
+        (self.index_sequence, self.index_bytes) = (sequence, bytes);
         // New messages want their status, whether or not that says that it has changed.
         self.status_sequence = 0;
         Ok(())
@@ -213,7 +220,8 @@ impl Mix {
     fn read_status(&mut self, locked: &Locked, changes: &mut Changes) -> Result<(), FormatError> {
         let file = &locked.status;
         let sequence = first_sequence(file).map_err(|source| self.failed("read", ".mixstatus", source))?;
-        if sequence.is_some_and(|sequence| sequence == self.status_sequence) {
+        let bytes = file.metadata().map_err(|source| self.failed("look at", ".mixstatus", source))?.len();
+        if sequence.is_some_and(|sequence| (sequence, bytes) == (self.status_sequence, self.status_bytes)) {
             return Ok(());
         }
         let text = read_all(file).map_err(|source| self.failed("read", ".mixstatus", source))?;
@@ -256,7 +264,7 @@ impl Mix {
             message.modseq = Some(ModSeq(place.status.modseq.into()));
         }
         changes.flags = flags.into_iter().collect();
-        self.status_sequence = sequence.unwrap_or(1);
+        (self.status_sequence, self.status_bytes) = (sequence.unwrap_or(1), bytes);
         if self.writes() && (damaged || !told.is_empty()) {
             let next = self.next_sequence();
             for &index in &told {

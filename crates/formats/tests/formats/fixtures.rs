@@ -93,7 +93,7 @@ pub fn compare(driver: &dyn Driver, fixture: &str) {
     }
 }
 
-fn names(flags: Flags) -> Vec<String> {
+pub fn names(flags: Flags) -> Vec<String> {
     Flags::NAMES.iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, name)| (*name).to_owned()).collect()
 }
 

@@ -1,6 +1,7 @@
 //! Every driver against mailboxes that the real programs made, and against those programs.
 #![allow(clippy::unwrap_used)]
 
+mod c_client;
 mod cyrus;
 mod fixtures;
 mod manifest;
