@@ -206,7 +206,7 @@ fn is_yes(text: &str) -> bool {
     matches!(text.to_ascii_lowercase().as_str(), "1" | "yes" | "on" | "t" | "true")
 }
 
-/// Reads `name: value` lines; the first of a name counts, as Cyrus has it.
+/// Reads `name: value` lines. Cyrus starts with no file that has a name twice; here the first counts.
 fn read_options(file: &Path, includes: usize, options: &mut BTreeMap<String, String>) -> Result<(), FormatError> {
     let failed = |source| FormatError::Io { doing: "read", path: file.into(), source };
     let length = std::fs::metadata(file).map_err(failed)?.len();

@@ -14,8 +14,9 @@ pub const KEYWORDS: usize = 128;
 pub struct Header {
     /// Empty in the files of very old versions.
     pub unique_id: String,
-    /// The internal name, which the new form has.
+    /// The internal name and the letters of the type, which the new form has.
     pub name: Option<String>,
+    pub kind: Option<String>,
     pub quota_root: Option<String>,
     pub acl: Acl,
     /// Name i has bit i of a record; `None` is a bit that nobody uses.
@@ -45,6 +46,7 @@ impl Header {
         Some(Self {
             unique_id: value.string(b"I")?,
             name: value.string(b"N"),
+            kind: value.string(b"T"),
             quota_root: value.string(b"Q"),
             acl: value.get(b"A").map(Acl::from_value).unwrap_or_default(),
             keywords,
@@ -69,6 +71,7 @@ impl Header {
         Some(Self {
             unique_id: unique_id.to_owned(),
             name: None,
+            kind: None,
             quota_root: Some(quota_root.to_owned()).filter(|root| !root.is_empty()),
             acl: Acl::from_tabs(lines.next()?),
             keywords,

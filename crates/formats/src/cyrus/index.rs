@@ -162,7 +162,12 @@ pub struct Record {
     pub unix_seconds: i64,
     pub size: u64,
     pub modseq: Option<u64>,
+    /// The SHA-1 of the message; zeros where it is unknown.
+    pub guid: Guid,
 }
+
+/// A SHA-1.
+pub type Guid = [u8; 20];
 
 impl Record {
     /// `None`: the checksum is wrong, or octets are missing.
@@ -190,6 +195,7 @@ impl Record {
             unix_seconds,
             size,
             modseq: version.modseq.and_then(|at| u64_at(octets, at)),
+            guid: if version.minor >= 10 { array(octets, 60)? } else { Guid::default() },
         })
     }
 }
@@ -226,7 +232,7 @@ pub struct NewRecord {
     pub size: u32,
     pub header_size: u32,
     pub modseq: u64,
-    pub guid: [u8; 20],
+    pub guid: Guid,
     pub now: u32,
 }
 
@@ -341,6 +347,7 @@ mod tests {
             let read = Record::parse(version, &octets).unwrap();
             assert_eq!((read.uid, read.flags, read.keywords), (9, record.flags, record.keywords));
             assert_eq!((read.size, read.unix_seconds, read.modseq), (390, 1_173_118_530, Some(1 << 33)));
+            assert_eq!(read.guid, [7; 20]);
             assert!(read.has_file && !read.is_expunged);
             for at in 0..octets.len() {
                 let mut flipped = octets.clone();

@@ -119,8 +119,7 @@ impl Mailboxes {
 fn new_entry(internal: Internal, value: &[u8]) -> Option<Entry> {
     let value = Value::parse(value)?;
     let kind = value.string(b"T").unwrap_or_default();
-    // Of mail, intermediate, by name, being moved; any other has no mail, or none here.
-    if !kind.chars().all(|letter| matches!(letter, 'e' | 'i' | 'l' | 'm')) {
+    if !has_mail(&kind) {
         return None;
     }
     Some(Entry {
@@ -132,6 +131,11 @@ fn new_entry(internal: Internal, value: &[u8]) -> Option<Entry> {
         by_name: kind.contains('l'),
         intermediate: kind.contains('i'),
     })
+}
+
+/// Of mail, intermediate, by name, being moved; a mailbox of any other type has no mail, or none here.
+fn has_mail(kind: &str) -> bool {
+    kind.chars().all(|letter| matches!(letter, 'e' | 'i' | 'l' | 'm'))
 }
 
 /// The same with directories by name, or `type SP partition SP acl`.
@@ -176,7 +180,7 @@ fn search(store: &Store) -> Vec<Entry> {
 
 fn entry_at(directory: &Path, path: &Path, partition: &str) -> Option<Entry> {
     let file = directory.join(path).join("cyrus.header");
-    let header = read_header(&file)?;
+    let header = read_header(&file).filter(|header| header.kind.as_deref().is_none_or(has_mail))?;
     let by_name = !path.starts_with("uuid");
     let internal = match &header.name {
         Some(name) => Internal::parse(name)?,

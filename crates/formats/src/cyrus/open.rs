@@ -1,15 +1,17 @@
 //! An open mailbox, and keeping up with what Cyrus does to it.
 
-use std::cmp::Ordering;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use paquebot_types::{Flags, Keyword, MailboxName, Uid, UidSet};
+use sha1::{Digest as _, Sha1};
 
 use super::account::Account;
 use super::annotation::{self, Reader};
+use super::index::Guid;
+use super::report;
 use super::snapshot::{Snapshot, Source, Stamps, is_absent};
 use super::{READ_ONLY, read_only};
 use crate::driver::Access;
@@ -23,6 +25,8 @@ pub struct Mailbox {
     source: Source,
     state: State,
     messages: Vec<Message>,
+    /// Of each message.
+    guids: Vec<Guid>,
     expunged: Vec<Message>,
     stamps: Stamps,
     /// Messages that are gone and that we still show.
@@ -63,6 +67,7 @@ impl Mailbox {
             },
             source: Source { unique_id: snapshot.unique_id, ..source },
             messages: snapshot.messages,
+            guids: snapshot.guids,
             expunged: snapshot.expunged,
             stamps: snapshot.stamps,
             ghosts: UidSet::new(),
@@ -77,7 +82,8 @@ impl Mailbox {
         }
         if expunged == Expunged::Leave && !self.ghosts.is_empty() {
             let ghosts = std::mem::take(&mut self.ghosts);
-            self.messages.retain(|message| !ghosts.contains(message.uid));
+            let messages = std::mem::take(&mut self.messages).into_iter().zip(std::mem::take(&mut self.guids));
+            (self.messages, self.guids) = messages.filter(|(message, _)| !ghosts.contains(message.uid)).unzip();
             changes.expunged = ghosts;
         }
         Ok(changes)
@@ -89,39 +95,39 @@ impl Mailbox {
         if snapshot.uid_validity != self.state.uid_validity {
             changes.all = true;
             self.messages.clear();
+            self.guids.clear();
             self.ghosts = UidSet::new();
         }
         let (mut flags, mut arrived, mut gone) = (Vec::new(), Vec::new(), Vec::new());
-        let mut merged = Vec::with_capacity(snapshot.messages.len());
-        let mut old = std::mem::take(&mut self.messages).into_iter().peekable();
-        for message in snapshot.messages {
-            while let Some(ghost) = old.next_if(|known| known.uid < message.uid) {
-                gone.push(ghost.uid);
+        let mut merged: Vec<(Message, Guid)> = Vec::with_capacity(snapshot.messages.len());
+        let guids = std::mem::take(&mut self.guids);
+        let mut old = std::mem::take(&mut self.messages).into_iter().zip(guids).peekable();
+        for (message, guid) in snapshot.messages.into_iter().zip(snapshot.guids) {
+            while let Some(ghost) = old.next_if(|(known, _)| known.uid < message.uid) {
+                gone.push(ghost.0.uid);
                 merged.push(ghost);
             }
-            match old.peek().map_or(Ordering::Greater, |known| known.uid.cmp(&message.uid)) {
-                Ordering::Equal => {
-                    let known = old.next();
-                    let is_same = |known: &Message| (known.flags, known.keywords) == (message.flags, message.keywords);
-                    if !same_names || !known.as_ref().is_some_and(is_same) {
+            match old.next_if(|(known, _)| known.uid == message.uid) {
+                Some((known, _)) => {
+                    if !same_names || (known.flags, known.keywords) != (message.flags, message.keywords) {
                         flags.push(message.uid);
                     }
                     // Who was told first is not told again that it is not recent.
-                    merged.push(Message { recent: known.is_some_and(|known| known.recent), ..message });
+                    merged.push((Message { recent: known.recent, ..message }, guid));
                 }
-                _ => {
+                None => {
                     arrived.push(message.uid);
-                    merged.push(message);
+                    merged.push((message, guid));
                 }
             }
         }
         for ghost in old {
-            gone.push(ghost.uid);
+            gone.push(ghost.0.uid);
             merged.push(ghost);
         }
         self.ghosts = gone.into_iter().collect();
         (changes.flags, changes.arrived) = (flags.into_iter().collect(), arrived.into_iter().collect());
-        self.messages = merged;
+        (self.messages, self.guids) = merged.into_iter().unzip();
         self.expunged = snapshot.expunged;
         self.stamps = snapshot.stamps;
         self.state.uid_validity = snapshot.uid_validity;
@@ -131,11 +137,12 @@ impl Mailbox {
         self.source.unique_id = snapshot.unique_id;
     }
 
-    fn message(&self, uid: Uid) -> Option<&Message> {
+    /// A message with its SHA-1.
+    fn message(&self, uid: Uid) -> Option<(&Message, Guid)> {
         let find = |messages: &'_ [Message]| messages.binary_search_by_key(&uid, |message| message.uid).ok();
         match find(&self.messages) {
-            Some(place) => self.messages.get(place),
-            None => find(&self.expunged).and_then(|place| self.expunged.get(place)),
+            Some(place) => Some((self.messages.get(place)?, self.guids.get(place).copied().unwrap_or_default())),
+            None => find(&self.expunged).and_then(|place| Some((self.expunged.get(place)?, Guid::default()))),
         }
     }
 }
@@ -154,7 +161,8 @@ impl OpenMailbox for Mailbox {
     }
 
     fn body(&mut self, uid: Uid) -> Result<Box<dyn Body>, FormatError> {
-        let size = self.message(uid).ok_or(FormatError::NoMessage(uid))?.size.unwrap_or(0);
+        let (message, guid) = self.message(uid).ok_or(FormatError::NoMessage(uid))?;
+        let size = message.size.unwrap_or(0);
         let name = format!("{uid}.");
         let place = &self.source.place;
         let mut path = place.messages.join(&name);
@@ -173,9 +181,11 @@ impl OpenMailbox for Mailbox {
             opened => opened.map_err(|source| FormatError::Io { doing: "open", path: path.clone(), source })?,
         };
         match file.metadata() {
-            Ok(found) if found.is_file() && found.len() == size => Ok(Box::new(Text { file, size })),
+            Ok(found) if found.is_file() && found.len() == size => {
+                Ok(Box::new(Text { file, size, path, check: Check::new(guid) }))
+            }
             Ok(_) => Err(damaged("the message's file is not as long as the index says")),
-            Err(source) => Err(FormatError::Io { doing: "look at", path, source }),
+            Err(source) => Err(FormatError::Io { doing: "look at", path: path.clone(), source }),
         }
     }
 
@@ -215,6 +225,8 @@ impl OpenMailbox for Mailbox {
 struct Text {
     file: File,
     size: u64,
+    path: PathBuf,
+    check: Option<Check>,
 }
 
 impl Body for Text {
@@ -227,6 +239,55 @@ impl Body for Text {
         let count = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
         let (wanted, _) = buffer.split_at_mut(count);
         self.file.read_exact_at(wanted, offset)?;
+        if self.check.as_mut().and_then(|check| check.take(offset, wanted, self.size)) == Some(false) {
+            // It is given all the same: there is no other, and most of it may be right.
+            report::damage(&self.path, 0, "the message is not the one that was appended: its SHA-1 is another");
+        }
         Ok(count)
+    }
+}
+
+/// Sums up a message that is read from the beginning to the end.
+struct Check {
+    guid: Guid,
+    sum: Sha1,
+    done: u64,
+}
+
+impl Check {
+    /// `None`: there is nothing to compare with.
+    fn new(guid: Guid) -> Option<Self> {
+        (guid != Guid::default()).then(|| Self { guid, sum: Sha1::new(), done: 0 })
+    }
+
+    /// Whether the message is right, once it is read; octets that were read before, or beyond the next, tell nothing.
+    fn take(&mut self, offset: u64, octets: &[u8], size: u64) -> Option<bool> {
+        if offset != self.done || octets.is_empty() {
+            return None;
+        }
+        self.sum.update(octets);
+        self.done += octets.len() as u64;
+        (self.done == size).then(|| self.sum.finalize_reset().as_slice() == self.guid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_message_that_is_read_to_the_end_is_checked() {
+        let text = b"Subject: x\r\n\r\n";
+        let guid: Guid = Sha1::digest(text).into();
+        let mut check = Check::new(guid).unwrap();
+        assert_eq!(check.take(0, &text[..5], 14), None);
+        assert_eq!(check.take(9, &text[9..], 14), None);
+        assert_eq!(check.take(0, text, 14), None);
+        assert_eq!(check.take(5, &text[5..], 14), Some(true));
+        assert_eq!(check.take(14, b"", 14), None);
+        let mut other = Check::new(guid).unwrap();
+        assert_eq!(other.take(0, b"Subject: y\r\n\r\n", 14), Some(false));
+        assert!(Check::new(Guid::default()).is_none());
     }
 }

@@ -11,7 +11,7 @@ use paquebot_types::{Flags, InternalDate, Keyword, ModSeq, Uid, UidValidity};
 use super::config::Place;
 use super::database::Database;
 use super::header::{self, Header};
-use super::index::{self, Record, Refused};
+use super::index::{self, Guid, Record, Refused};
 use super::report;
 use super::seen::Seen;
 use crate::error::FormatError;
@@ -46,6 +46,8 @@ pub struct Snapshot {
     pub highest_modseq: Option<ModSeq>,
     pub keywords: Vec<Keyword>,
     pub messages: Vec<Message>,
+    /// Of each message.
+    pub guids: Vec<Guid>,
     /// Expunged, with files.
     pub expunged: Vec<Message>,
     pub unique_id: String,
@@ -161,6 +163,7 @@ impl Source {
             expunged.sort_by_key(|message| message.uid);
             expunged.dedup_by_key(|message| message.uid);
         }
+        let (messages, guids) = shown(false).filter_map(|record| Some((message(record)?, record.guid))).unzip();
         let last = records.last().map_or(0, |record| record.uid);
         let last = if index.is_whole { index.last_uid.max(last) } else { last };
         Ok(Some(Snapshot {
@@ -168,7 +171,8 @@ impl Source {
             uid_next: last.checked_add(1).and_then(Uid::new),
             highest_modseq: index.highest_modseq.map(mod_seq),
             keywords,
-            messages: shown(false).filter_map(message).collect(),
+            messages,
+            guids,
             expunged,
             unique_id,
             stamps,

@@ -6,11 +6,15 @@ use paquebot_formats::{Access, Changes, Expunged, FormatError, OpenMailbox, driv
 use paquebot_types::{Flags, MailboxName, Uid};
 
 use super::server::Server;
-use crate::fixtures::octets;
+use crate::fixtures::{octets, shown};
 use crate::sharing::{only, uids};
 
 fn server() -> Option<Server> {
-    let mut server = Server::new("altnamespace: yes\nunixhierarchysep: yes\n")?;
+    server_with("")
+}
+
+fn server_with(options: &str) -> Option<Server> {
+    let mut server = Server::new(&format!("altnamespace: yes\nunixhierarchysep: yes\n{options}"))?;
     server.start();
     server.client("admin").command("CREATE user/alice");
     Some(server)
@@ -152,4 +156,117 @@ fn reading_while_cyrus_writes_never_shows_what_never_was() {
     look(&mut *ours);
     assert_eq!((uids(&*ours).last(), ours.messages().len()), (Some(&150), 135));
     assert!(ours.messages().iter().all(|message| message.flags.contains(Flags::FLAGGED) && message.keywords != 0));
+}
+
+#[test]
+fn what_is_delivered_is_seen() {
+    let Some(server) = server() else { return };
+    let mut ours = open(&server, "alice", "INBOX");
+    server.deliver("alice", "Subject: delivered\r\n\r\nbody\r\n");
+    let first = Uid::MIN;
+    assert_eq!(look(&mut *ours).arrived, only(first));
+    // With what the server puts into its header.
+    let text = String::from_utf8(octets(&mut *ours.body(first).unwrap())).unwrap();
+    assert!(text.contains("\r\nSubject: delivered\r\n") && text.ends_with("\r\n\r\nbody\r\n"), "{text}");
+    assert!(ours.messages()[0].recent);
+}
+
+#[test]
+fn an_index_that_becomes_another_version_is_read_anew() {
+    let Some(server) = server() else { return };
+    let mut client = server.client("alice");
+    client.append("INBOX", "\\Seen Work", "Subject: 1\r\n\r\nfirst\r\n");
+    client.append("INBOX", "\\Flagged", "Subject: 2\r\n\r\nsecond\r\n");
+    client.command("LOGOUT");
+    let mut ours = open(&server, "alice", "INBOX");
+    let told = shown(&mut *ours);
+    for version in ["12", "13", "15", "16", "17", "9", "max"] {
+        let said = server.tool("reconstruct", &["-V", version, "user/alice"], b"");
+        assert!(said.contains("Converted") || version == "max", "{version}: {said}");
+        look(&mut *ours);
+        // Before 12 what was seen goes to the user's own file, which is another one.
+        assert_eq!(shown(&mut *ours), told, "version {version}");
+        assert_eq!(shown(&mut *open(&server, "alice", "INBOX")).len(), 2);
+    }
+}
+
+#[test]
+fn a_message_whose_file_is_gone_is_no_message() {
+    let Some(server) = server_with("expunge_mode: immediate\n") else { return };
+    let mut client = server.client("alice");
+    client.append("INBOX", "\\Deleted", "Subject: 1\r\n\r\nfirst\r\n");
+    client.append("INBOX", "", "Subject: 2\r\n\r\nsecond\r\n");
+    let mut ours = open(&server, "alice", "INBOX");
+    client.command("SELECT INBOX");
+    client.command("EXPUNGE");
+    client.command("LOGOUT");
+    let file = ours.watched()[0].with_file_name("1.");
+    let until = Instant::now() + Duration::from_secs(10);
+    while file.exists() {
+        assert!(Instant::now() < until, "the file stays");
+        std::thread::yield_now();
+    }
+    ours.refresh(Expunged::Stay).unwrap();
+    assert_eq!(uids(&*ours), [1, 2]);
+    assert!(matches!(ours.body(Uid::MIN), Err(FormatError::NoMessage(_))));
+    assert_eq!(look(&mut *ours).expunged, only(Uid::MIN));
+    assert!(ours.expunged().is_empty());
+}
+
+#[test]
+fn files_of_other_directories_are_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = format!(
+        "metapartition-default: {}\nmetapartition_files: header index cache annotations\nhashimapspool: yes\n",
+        folder.path().display()
+    );
+    let Some(mut server) = Server::new(&format!("altnamespace: yes\nunixhierarchysep: yes\n{options}")) else { return };
+    server.give(folder.path());
+    server.start();
+    server.client("admin").command("CREATE user/alice");
+    let mut client = server.client("alice");
+    let uid = client.append("INBOX", "Work", "Subject: 1\r\n\r\nfirst\r\n");
+    let mut ours = open(&server, "alice", "INBOX");
+    assert!(ours.watched()[0].starts_with(folder.path()));
+    assert_eq!(octets(&mut *ours.body(Uid::new(uid).unwrap()).unwrap()), b"Subject: 1\r\n\r\nfirst\r\n");
+    assert_eq!(ours.state().keywords.len(), 1);
+}
+
+#[test]
+fn databases_of_every_kind_are_read() {
+    let Some(server) = server() else { return };
+    let mut client = server.client("alice");
+    for name in ["Sent (USE (\\Sent))", "Work", "Work/a.b", "Entw&APw-rfe"] {
+        client.command(&format!("CREATE {name}"));
+    }
+    client.command("SUBSCRIBE Work/a.b");
+    let mut admin = server.client("admin");
+    for n in 0..40 {
+        admin.command(&format!("CREATE user/u{n}"));
+    }
+    admin.command("SETACL user/u7 admin lrswipkxtecdan");
+    admin.command("DELETE user/u7");
+    let alice = server.root("alice");
+    let cyrus = driver("cyrus").unwrap();
+    let told = cyrus.list(&alice).unwrap();
+    assert_eq!(told.iter().filter(|found| found.special_use.is_some()).count(), 1);
+    assert_eq!(told.len(), 5);
+    let users = paquebot_formats::cyrus::users(&alice).unwrap();
+    assert_eq!(users.len(), 40);
+    for kind in ["skiplist", "flat", "twoskip"] {
+        for file in ["mailboxes.db", "annotations.db"] {
+            let (file, new) = (server.path().join("conf").join(file), server.path().join("run/new.db"));
+            let (from, to) = (file.display().to_string(), new.display().to_string());
+            let start = std::fs::read(&file).unwrap();
+            let was = match start.get(4..12) {
+                Some(b"twoskip ") => "twoskip",
+                Some(b"skiplist") => "skiplist",
+                _ => "flat",
+            };
+            server.tool("cvt_cyrusdb", &[&from, was, &to, kind], b"");
+            std::fs::rename(&new, &file).unwrap();
+        }
+        assert_eq!(cyrus.list(&alice).unwrap(), told, "{kind}");
+        assert_eq!(paquebot_formats::cyrus::users(&alice).unwrap(), users, "{kind}");
+    }
 }

@@ -19,6 +19,7 @@ pub struct Server {
     directory: tempfile::TempDir,
     packages: PathBuf,
     port: u16,
+    lmtp: u16,
     master: Option<Child>,
 }
 
@@ -27,8 +28,9 @@ impl Server {
     pub fn new(options: &str) -> Option<Self> {
         let packages = packages()?;
         let directory = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let server = Self { directory, packages, port, master: None };
+        let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let [port, lmtp] = listeners.map(|listener| listener.local_addr().unwrap().port());
+        let server = Self { directory, packages, port, lmtp, master: None };
         for folder in ["conf", "spool", "run"] {
             std::fs::create_dir(server.path().join(folder)).unwrap();
         }
@@ -38,14 +40,19 @@ impl Server {
         let configuration = format!(
             "configdirectory: {here}/conf\npartition-default: {here}/spool\nproc_path: {here}/run/proc\ntemp_path: {here}/run\n\
              cyrus_user: {user}\ncyrus_group: {group}\nadmins: admin\nallowplaintext: yes\nsasl_pwcheck_method: alwaystrue\n\
-             sasl_mech_list: PLAIN\nautocreate_quota: -1\nmunge8bit: no\nexpunge_mode: delayed\n{options}"
+             sasl_mech_list: PLAIN\nautocreate_quota: -1\nmunge8bit: no\n{options}"
         );
         std::fs::write(server.configuration(), configuration).unwrap();
-        let service = format!(
-            "START {{\n}}\nSERVICES {{\n  imap cmd=\"{} -C {here}/imapd.conf\" listen=\"127.0.0.1:{port}\" prefork=0\n}}\nEVENTS {{\n}}\n",
-            server.program("imapd").display()
-        );
-        std::fs::write(server.path().join("cyrus.conf"), service).unwrap();
+        let service = |name: &str, program: &str, port: u16| {
+            let program = server.program(program);
+            format!(
+                "  {name} cmd=\"{} -C {here}/imapd.conf\" listen=\"127.0.0.1:{port}\" prefork=0\n",
+                program.display()
+            )
+        };
+        let services = service("imap", "imapd", port) + &service("lmtp", "lmtpd", lmtp).replace(" -C", " -a -C");
+        let services = format!("START {{\n}}\nSERVICES {{\n{services}}}\nEVENTS {{\n}}\n");
+        std::fs::write(server.path().join("cyrus.conf"), services).unwrap();
         server.give_away();
         Some(server)
     }
@@ -69,9 +76,13 @@ impl Server {
 
     /// Gives everything to the server's user.
     pub fn give_away(&self) {
+        self.give(self.path());
+    }
+
+    pub fn give(&self, directory: &Path) {
         if is_root() {
             let owner = format!("{}:{}", NOBODY.user, NOBODY.group);
-            let status = Command::new("chown").args(["--recursive", &owner]).arg(self.path()).status();
+            let status = Command::new("chown").args(["--recursive", &owner]).arg(directory).status();
             assert!(status.unwrap().success());
         }
     }
@@ -114,6 +125,31 @@ impl Server {
         assert!(greeting.starts_with("* OK"), "{greeting}");
         client.command(&format!("LOGIN {user} secret"));
         client
+    }
+
+    /// Delivers a message by LMTP.
+    pub fn deliver(&self, to: &str, message: &str) {
+        let stream = TcpStream::connect(("127.0.0.1", self.lmtp)).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        let mut lines = BufReader::new(stream);
+        let mut expect = |text: String, code: &str| {
+            lines.get_mut().write_all(text.as_bytes()).unwrap();
+            loop {
+                let mut line = String::new();
+                lines.read_line(&mut line).unwrap();
+                assert!(line.starts_with(code), "{text}: {line}");
+                if line.as_bytes()[3] == b' ' {
+                    return;
+                }
+            }
+        };
+        expect(String::new(), "220");
+        expect("LHLO localhost\r\n".into(), "250");
+        expect("MAIL FROM:<>\r\n".into(), "250");
+        expect(format!("RCPT TO:<{to}>\r\n"), "250");
+        expect("DATA\r\n".into(), "354");
+        expect(format!("{message}.\r\n"), "250");
+        expect("QUIT\r\n".into(), "221");
     }
 
     fn program(&self, name: &str) -> PathBuf {
