@@ -13,6 +13,7 @@ mod driver;
 mod error;
 mod lock;
 mod mailbox;
+mod maildir;
 mod mbx;
 mod mix;
 mod names;

@@ -24,6 +24,15 @@ pub fn copy(name: &str) -> tempfile::TempDir {
     target
 }
 
+/// A fixture that is a tar, unpacked with its times and empty directories.
+pub fn unpack(name: &str) -> tempfile::TempDir {
+    let target = tempfile::tempdir().unwrap();
+    let tar = manifest::directory(name).join(format!("{name}.tar"));
+    let output = std::process::Command::new("tar").arg("xf").arg(tar).arg("-C").arg(target.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    target
+}
+
 /// The octets of a message.
 pub fn octets(body: &mut dyn Body) -> Vec<u8> {
     let mut octets = vec![0; usize::try_from(body.len()).unwrap()];
@@ -68,7 +77,9 @@ pub fn told(mailbox: &Mailbox) -> Vec<Shown> {
     let tell = |message: &Message| {
         let (flags, keywords) = (message.flags.clone(), message.keywords.clone());
         // The same moment: we write it one way.
-        let (date, hash) = (message.internaldate.replace("-0000", "+0000"), message.sha256.clone());
+        let date = message.internaldate.replace("-0000", "+0000");
+        let date = date.strip_prefix('0').map_or(date.clone(), |rest| format!(" {rest}"));
+        let hash = message.sha256.clone();
         (message.uid, flags, keywords, date, message.rfc822_size, hash)
     };
     mailbox.messages.iter().map(tell).collect()

@@ -4,6 +4,7 @@
 mod c_client;
 mod cyrus;
 mod fixtures;
+mod maildir;
 mod manifest;
 mod mbx;
 mod mix;
