@@ -101,69 +101,30 @@ impl Source {
     /// Reads everything, under Cyrus's locks. `None`: there is no such mailbox any more.
     pub fn read(&self) -> Result<Option<Snapshot>, FormatError> {
         let until = Instant::now() + WAIT;
-        let mut held = Vec::new();
-        for path in &self.locks {
-            match File::open(path) {
-                Ok(file) => {
-                    FileLock::take_until(&file, Kind::Shared, path, until)?;
-                    held.push(file);
-                }
-                // Nobody has made it, so nobody has it: the index's own lock is what counts.
-                Err(error) if is_absent(&error) || error.kind() == io::ErrorKind::PermissionDenied => {}
-                Err(source) => return Err(FormatError::Io { doing: "open", path: path.clone(), source }),
-            }
-        }
+        let _held = self.lock_before(until)?;
         let Some(file) = self.lock_index(until)? else { return Ok(None) };
         // Of before: if something changes while it is read, it is read again.
         let stamps = self.stamps()?;
-        let path = &self.place.index;
-        let start = read_some(&file, 0, index::HEADER_MAX).map_err(|source| self.failed("read", source))?;
-        let index = match index::Header::parse(&start) {
-            Ok(index) => index,
-            Err(Refused::Version(minor)) => {
-                let text = format!("{} is of version {minor}, which is not known here", path.display());
-                return Err(FormatError::CannotHold(text));
-            }
-            Err(Refused::Damaged(offset, what)) => {
-                return Err(FormatError::Damaged { path: path.clone(), offset, what: what.into() });
-            }
-        };
-        if !index.is_whole {
-            report::damage(path, (index.version.header - 4) as u64, "the checksum of the index's header is wrong");
-        }
+        let index = self.read_index_header(&file)?;
         let header = self.read_header(index.header_file_crc.filter(|_| index.is_whole))?;
-        let records = read_records(&file, path, &index, Order::Ascending)?;
+        let records = read_records(&file, &self.place.index, &index, Order::Ascending)?;
         let unique_id = if header.unique_id.is_empty() { self.unique_id.clone() } else { header.unique_id.clone() };
         let by_record = index.version.keeps_seen() && (self.is_owner || index.shared_seen);
         let seen = if by_record { None } else { Some(self.read_seen(&unique_id, index.shared_seen)?) };
         let recent_after = seen.as_ref().map_or(index.recent_uid.unwrap_or(0), |seen| seen.last_uid);
         let (keywords, bits) = self.keywords(&header);
-        let message = |record: &Record| {
-            let uid = Uid::new(record.uid)?;
-            let flags = match &seen {
-                Some(seen) if seen.uids.contains(uid) => record.flags.union(Flags::SEEN),
-                Some(_) => record.flags.difference(Flags::SEEN),
-                None => record.flags,
-            };
-            Some(Message {
-                uid,
-                flags,
-                keywords: bits.iter().fold(0, |all, (old, new)| all | (record.keywords >> old & 1) << new),
-                recent: record.uid > recent_after,
-                internal_date: InternalDate::utc(record.unix_seconds),
-                size: Some(record.size),
-                modseq: record.modseq.map(mod_seq),
-            })
-        };
-        let shown = |expunged: bool| records.iter().filter(move |record| record.is_expunged == expunged);
-        let mut expunged: Vec<Message> = shown(true).filter(|record| record.has_file).filter_map(message).collect();
+        let view = View { seen, recent_after, bits };
+
+        let with = |expunged: bool| records.iter().filter(move |record| record.is_expunged == expunged);
+        let shown = with(false).filter_map(|record| Some((view.message(record)?, record.guid)));
+        let (messages, guids) = shown.unzip();
+        let expunged = with(true).filter(|record| record.has_file).filter_map(|record| view.message(record));
+        let mut expunged: Vec<Message> = expunged.collect();
         if !index.version.keeps_seen() {
-            let old = self.read_expunged()?;
-            expunged.extend(old.iter().filter_map(message));
+            expunged.extend(self.read_expunged()?.iter().filter_map(|record| view.message(record)));
             expunged.sort_by_key(|message| message.uid);
             expunged.dedup_by_key(|message| message.uid);
         }
-        let (messages, guids) = shown(false).filter_map(|record| Some((message(record)?, record.guid))).unzip();
         let last = records.last().map_or(0, |record| record.uid);
         let last = if index.is_whole { index.last_uid.max(last) } else { last };
         Ok(Some(Snapshot {
@@ -177,6 +138,23 @@ impl Source {
             unique_id,
             stamps,
         }))
+    }
+
+    /// The locks that come before the index's, for as long as the files are there.
+    fn lock_before(&self, until: Instant) -> Result<Vec<File>, FormatError> {
+        let mut held = Vec::new();
+        for path in &self.locks {
+            match File::open(path) {
+                Ok(file) => {
+                    FileLock::take_until(&file, Kind::Shared, path, until)?;
+                    held.push(file);
+                }
+                // Nobody has made it, so nobody has it: the index's own lock is what counts.
+                Err(error) if is_absent(&error) || error.kind() == io::ErrorKind::PermissionDenied => {}
+                Err(source) => return Err(FormatError::Io { doing: "open", path: path.clone(), source }),
+            }
+        }
+        Ok(held)
     }
 
     /// The index, locked: a repack may have put another in its place while we waited.
@@ -196,6 +174,21 @@ impl Source {
             }
         }
         Err(FormatError::InUse { path: path.clone(), by: "another program replaces it again and again".into() })
+    }
+
+    fn read_index_header(&self, file: &File) -> Result<index::Header, FormatError> {
+        let path = &self.place.index;
+        let start = read_some(file, 0, index::HEADER_MAX).map_err(|source| self.failed("read", source))?;
+        let index = index::Header::parse(&start).map_err(|refused| match refused {
+            Refused::Version(minor) => {
+                FormatError::CannotHold(format!("{} is of version {minor}, which is not known here", path.display()))
+            }
+            Refused::Damaged(offset, what) => FormatError::Damaged { path: path.clone(), offset, what: what.into() },
+        })?;
+        if !index.is_whole {
+            report::damage(path, (index.version.header - 4) as u64, "the checksum of the index's header is wrong");
+        }
+        Ok(index)
     }
 
     fn uid_validity(&self, index: &index::Header) -> Result<UidValidity, FormatError> {
@@ -284,6 +277,35 @@ impl Source {
 
     fn failed(&self, doing: &'static str, source: io::Error) -> FormatError {
         FormatError::Io { doing, path: self.place.index.clone(), source }
+    }
+}
+
+/// How one user sees records.
+struct View {
+    /// `None`: as the records say.
+    seen: Option<Seen>,
+    recent_after: u32,
+    /// Bits of a record, and of [`Message::keywords`].
+    bits: Vec<(usize, usize)>,
+}
+
+impl View {
+    fn message(&self, record: &Record) -> Option<Message> {
+        let uid = Uid::new(record.uid)?;
+        let flags = match &self.seen {
+            Some(seen) if seen.uids.contains(uid) => record.flags.union(Flags::SEEN),
+            Some(_) => record.flags.difference(Flags::SEEN),
+            None => record.flags,
+        };
+        Some(Message {
+            uid,
+            flags,
+            keywords: self.bits.iter().fold(0, |all, (old, new)| all | (record.keywords >> old & 1) << new),
+            recent: record.uid > self.recent_after,
+            internal_date: InternalDate::utc(record.unix_seconds),
+            size: Some(record.size),
+            modseq: record.modseq.map(mod_seq),
+        })
     }
 }
 

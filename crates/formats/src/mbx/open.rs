@@ -34,6 +34,8 @@ pub struct Mbx {
     /// Up to here the file has been read.
     pub(super) parsed: u64,
     pub(super) uid_last: u32,
+    /// As it stands in the file: another where UIDs cannot be, and we may not write.
+    pub(super) validity_written: UidValidity,
     /// Who changed flags last, and when, when we looked.
     pub(super) updater: u32,
     pub(super) changed: Changed,
@@ -50,6 +52,8 @@ pub(super) struct Place {
     pub text: u64,
     pub size: u64,
     pub status: Status,
+    /// The UID that stands in the file: another where it cannot be, or none yet, and we may not write.
+    pub written: u32,
 }
 
 /// The kernel's clock for files goes in steps, of no more than this.
@@ -118,6 +122,7 @@ impl Mbx {
             ghosts: false,
             parsed: HEADER as u64,
             uid_last: header.uid_last,
+            validity_written: header.validity,
             updater: header.updater,
             changed: Changed::default(),
             ahead: false,
@@ -156,7 +161,7 @@ impl Mbx {
         }
         let header = read_header(&self.file, &self.path)?;
         self.state.keywords = header.keywords.clone();
-        if header.validity != self.state.uid_validity {
+        if header.validity != self.validity_written {
             return Err(self.damaged(7, "UIDVALIDITY has changed while it was open"));
         }
         if !self.changed.is_still(&metadata) || header.updater != self.updater {
@@ -205,6 +210,7 @@ impl Mbx {
             }
             let recent = record.status.is_recent();
             let status = &mut record.status;
+            let mut written = status.uid;
             if status.uid != 0 && (status.uid <= last || status.uid > self.uid_last) {
                 self.number_anew(last)?;
                 status.uid = 0;
@@ -217,11 +223,12 @@ impl Mbx {
                 self.uid_last = status.uid;
             }
             last = status.uid;
-            if recent && self.writes() {
+            if (recent || status.uid != written) && self.writes() {
                 status.flags |= OLD;
                 self.patch(text, *status)?;
+                written = status.uid;
             }
-            let place = Place { record: at, text, size: record.size, status: *status };
+            let place = Place { record: at, text, size: record.size, status: *status, written };
             match status.is_expunged() {
                 true => self.holes = true,
                 false => self.add(place, record, recent),
@@ -260,6 +267,7 @@ impl Mbx {
         if self.writes() {
             let text = format!("{:08x}{:08x}", self.state.uid_validity.get(), self.uid_last);
             self.file.write_all_at(text.as_bytes(), 7).map_err(|source| self.failed("write", source))?;
+            self.validity_written = self.state.uid_validity;
         }
         Ok(())
     }
@@ -282,7 +290,7 @@ impl Mbx {
             let mut octets = [0; STATUS_BYTES];
             let read = self.file.read_exact_at(&mut octets, place.text - STATUS);
             read.map_err(|source| self.failed("read", source))?;
-            let found = Status::parse(&octets).filter(|found| found.uid == place.status.uid || place.status.uid == 0);
+            let found = Status::parse(&octets).filter(|found| [place.status.uid, place.written].contains(&found.uid));
             let Some(mut found) = found else {
                 return Err(self.damaged(place.record, "a record has changed under us"));
             };

@@ -47,3 +47,30 @@ fn a_damaged_file_is_served_as_far_as_it_is_whole_and_not_written_to() {
         assert_eq!(std::fs::read(&path).unwrap(), flipped, "byte {at}: reading has written");
     }
 }
+
+#[test]
+fn uids_that_cannot_be_are_given_anew_once() {
+    let directory = fixtures::copy("mbx");
+    let path = directory.path().join("expunged");
+    // The second message gets the first one's UID, as a file that was put together by hand has it.
+    let mut octets = std::fs::read(&path).unwrap();
+    let status: Vec<usize> = (0..octets.len())
+        .filter(|at| octets[*at..].starts_with(b"-0000000") && octets[at + 9..].starts_with(b"\r\n"))
+        .collect();
+    let (first, second) = (status[0], status[1]);
+    octets.copy_within(first..first + 9, second);
+    std::fs::write(&path, &octets).unwrap();
+    let (root, mbx) = (root(directory.path()), driver("mbx").unwrap());
+    let name = MailboxName::new("expunged").unwrap();
+    // Who only reads sees new ones, again and again.
+    let mut reader = mbx.open(&root, &name, Access::Read).unwrap();
+    let uids = sharing::uids(&*reader);
+    assert!(uids.is_sorted_by(|a, b| a < b), "{uids:?}");
+    reader.refresh(paquebot_formats::Expunged::Leave).unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), octets);
+    // Who writes makes them last.
+    let state = mbx.open(&root, &name, Access::Write).unwrap().state().clone();
+    let mut again = mbx.open(&root, &name, Access::Write).unwrap();
+    again.refresh(paquebot_formats::Expunged::Leave).unwrap();
+    assert_eq!((again.state(), sharing::uids(&*again)), (&state, uids));
+}
