@@ -35,8 +35,10 @@ impl Server {
             std::fs::create_dir(server.path().join(folder)).unwrap();
         }
         let here = server.path().display();
-        let user = if is_root() { "nobody".to_owned() } else { own_name() };
-        let group = if is_root() { "nogroup" } else { "users" };
+        let (user, group) = match is_root() {
+            true => ("nobody".to_owned(), "nogroup".to_owned()),
+            false => (own_name("--user"), own_name("--group")),
+        };
         let configuration = format!(
             "configdirectory: {here}/conf\npartition-default: {here}/spool\nproc_path: {here}/run/proc\ntemp_path: {here}/run\n\
              cyrus_user: {user}\ncyrus_group: {group}\nadmins: admin\nallowplaintext: yes\nsasl_pwcheck_method: alwaystrue\n\
@@ -262,7 +264,7 @@ fn is_root() -> bool {
     std::fs::metadata("/proc/self").unwrap().uid() == 0
 }
 
-fn own_name() -> String {
-    let output = Command::new("id").arg("--user").arg("--name").output().unwrap();
+fn own_name(of: &str) -> String {
+    let output = Command::new("id").arg(of).arg("--name").output().unwrap();
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
