@@ -13,6 +13,7 @@ mod samples;
 mod setup;
 mod test;
 mod torture;
+mod versus;
 
 const USAGE: &str = "\
 cargo xtask <chore> [arguments]
@@ -23,6 +24,7 @@ cargo xtask <chore> [arguments]
   cluster          builds the server in release and starts three nodes of it with etcd, until Ctrl-C
   torture --minutes N [--seed S] [--etcd managed|existing]
                    three nodes whose machines are killed, frozen, emptied and cut off (as root), and every promise checked
+  versus [--quick] Paquebot beside Dovecot, Cyrus and Courier, driven alike (as root): writes docs/benchmarks.md; `versus --help` has the options
   lint             format, clippy, the licences of all dependencies
   samples [--write]  makes the sample mail anew and compares it with samples/, or writes it there";
 
@@ -35,6 +37,7 @@ fn main() -> Result<()> {
         "demo" => demo::run(rest),
         "cluster" => cluster::start(),
         "torture" => torture::run(rest),
+        "versus" => versus::run(rest),
         "lint" => lint::run(),
         "samples" => samples::run(rest),
         "help" | "--help" | "-h" => {

@@ -14,6 +14,8 @@ pub struct Client {
     tag: u64,
     /// Literals need not be waited with (RFC 7888): up to this many bytes.
     literal_plus_max: usize,
+    /// One APPEND may bring several messages (RFC 3502).
+    pub many_at_once: bool,
     /// Messages in the selected mailbox, as the server has told so far.
     pub exists: u32,
     /// The response read last, its literals left out.
@@ -37,7 +39,8 @@ impl Client {
 
     /// Takes the greeting of a fresh connection.
     async fn greeted(connection: Connection) -> Result<Self, ClientError> {
-        let mut client = Self { connection, tag: 0, literal_plus_max: 0, exists: 0, text: Vec::new() };
+        let mut client =
+            Self { connection, tag: 0, literal_plus_max: 0, many_at_once: false, exists: 0, text: Vec::new() };
         client.response().await?;
         match client.text.starts_with(b"* OK") || client.text.starts_with(b"* PREAUTH") {
             true => Ok(client),
@@ -47,10 +50,11 @@ impl Client {
 
     pub async fn login(&mut self, user: &str, password: &str) -> Result<(), ClientError> {
         self.command("LOGIN", &format!("LOGIN {} {}", quoted(user), quoted(password))).await?;
-        let mut literal_plus_max = 0;
+        let (mut literal_plus_max, mut many_at_once) = (0, false);
         self.command_seen("CAPABILITY", "CAPABILITY", |text| {
             if let Some(list) = text.strip_prefix(b"* CAPABILITY ") {
                 let has = |name: &[u8]| list.split(|byte| *byte == b' ').any(|word| word.eq_ignore_ascii_case(name));
+                many_at_once = has(b"MULTIAPPEND");
                 literal_plus_max = if has(b"LITERAL+") {
                     usize::MAX
                 } else if has(b"LITERAL-") || has(b"IMAP4rev2") {
@@ -61,7 +65,7 @@ impl Client {
             }
         })
         .await?;
-        self.literal_plus_max = literal_plus_max;
+        (self.literal_plus_max, self.many_at_once) = (literal_plus_max, many_at_once);
         Ok(())
     }
 
@@ -86,16 +90,30 @@ impl Client {
     /// Sends an APPEND to its last byte; [`Client::finish`] takes the answer.
     pub async fn start_append(&mut self, mailbox: &str, message: &[u8]) -> Result<(), ClientError> {
         let tag = self.next_tag();
+        self.start_message(format!("{tag} APPEND {}", quoted(mailbox)).into_bytes(), message, b"\r\n").await
+    }
+
+    /// Appends all of them by one command: more than one only if `many_at_once`.
+    pub async fn append_all(&mut self, mailbox: &str, messages: &[Vec<u8>]) -> Result<(), ClientError> {
+        let mut before = format!("{} APPEND {}", self.next_tag(), quoted(mailbox)).into_bytes();
+        for (message, left) in messages.iter().zip((0..messages.len()).rev()) {
+            self.start_message(std::mem::take(&mut before), message, if left == 0 { b"\r\n" } else { b"" }).await?;
+        }
+        self.finish("APPEND", |_| ()).await
+    }
+
+    /// Sends what stands before a message, the message as a literal, and what comes after.
+    async fn start_message(&mut self, mut bytes: Vec<u8>, message: &[u8], after: &[u8]) -> Result<(), ClientError> {
         let plus = if message.len() <= self.literal_plus_max { "+" } else { "" };
-        let mut bytes = format!("{tag} APPEND {} {{{}{plus}}}\r\n", quoted(mailbox), message.len()).into_bytes();
+        bytes.extend_from_slice(format!(" {{{}{plus}}}\r\n", message.len()).as_bytes());
         if plus.is_empty() {
             self.connection.write(&bytes).await?;
             self.continuation("APPEND").await?;
             bytes.clear();
         }
-        bytes.reserve(message.len() + 2);
+        bytes.reserve(message.len() + after.len());
         bytes.extend_from_slice(message);
-        bytes.extend_from_slice(b"\r\n");
+        bytes.extend_from_slice(after);
         self.connection.write(&bytes).await
     }
 
@@ -251,7 +269,8 @@ mod tests {
     async fn responses(sent: &[u8], chunk: usize) -> Vec<String> {
         let (mut server, client) = tokio::io::duplex(chunk);
         let connection = Connection::new(client);
-        let mut client = Client { connection, tag: 0, literal_plus_max: 0, exists: 0, text: vec![] };
+        let mut client =
+            Client { connection, tag: 0, literal_plus_max: 0, many_at_once: false, exists: 0, text: vec![] };
         let sent = sent.to_vec();
         let sending = tokio::spawn(async move {
             server.write_all(&sent).await.unwrap();

@@ -63,6 +63,10 @@ pub enum BenchError {
     Misused(String),
     #[error("no connection could be prepared")]
     NothingPrepared(#[source] ClientError),
+    #[error("cannot read the script {path}")]
+    Script { path: String, source: io::Error },
+    #[error("the script ended early")]
+    ScriptBroken(#[source] ClientError),
     #[error("cannot read process {pid}")]
     Process { pid: u32, source: io::Error },
     #[error("cannot start the runtime")]

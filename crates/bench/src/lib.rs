@@ -35,5 +35,5 @@ pub use corpus::{Corpus, Sizes};
 pub use error::{BenchError, ClientError};
 pub use histogram::Histogram;
 pub use options::{LmtpAddress, Options, Tls, UserPattern, Work};
-pub use report::{Idle, Latency, Report, Server};
+pub use report::{Idle, Latency, Report, Server, Step};
 pub use run::{measure, run};

@@ -25,6 +25,8 @@ pub enum Work {
     Mixed,
     /// Connect, log in, select, log out
     Login,
+    /// The commands of a file, on one connection, each timed by itself
+    Script,
 }
 
 /// The name as the command line has it.
@@ -84,9 +86,15 @@ pub struct Options {
     /// The largest message, where sizes differ
     #[arg(long, value_name = "BYTES", default_value_t = 2_000_000, value_parser = clap::value_parser!(u32).range(1000..))]
     pub size_max: u32,
-    /// How many messages the mailbox is filled with before fetch, store, search, mixed and login
+    /// How many messages the mailbox is filled with before fetch, store, search, mixed, login and script
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub messages: u32,
+    /// What `script` sends: lines of `name | times | command`; docs/benchmarks.md tells more
+    #[arg(long, value_name = "FILE")]
+    pub script: Option<PathBuf>,
+    /// How often the script is done
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub rounds: u32,
     /// How long an answer may take
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub timeout: u64,
@@ -126,6 +134,9 @@ impl Options {
         }
         if self.imap.is_none() || self.password.is_none() {
             return misused("--imap and --password are needed");
+        }
+        if self.work == Work::Script && self.script.is_none() {
+            return misused("`script` needs --script");
         }
         Ok(())
     }
@@ -216,6 +227,7 @@ mod tests {
         for line in [
             "bench append --user a --password p",
             "bench append --imap h:1 --user a",
+            "bench script --imap h:1 --user a --password p",
             "bench append --imap h:1 --password p",
             "bench deliver --imap h:1 --password p --user a",
             "bench append --imap h:1 --password p --user ä",

@@ -30,6 +30,24 @@ pub struct Report {
     pub client_cpu_seconds: f64,
     pub server: Option<Server>,
     pub idle: Option<Idle>,
+    /// The timed steps of a script, in its order.
+    pub steps: Vec<Step>,
+}
+
+/// A step of a script, all its rounds together.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Step {
+    pub name: String,
+    /// Commands that were answered OK.
+    pub commands: u64,
+    /// The time that they took, one after the other.
+    pub seconds: f64,
+    /// The server's CPU time, if its process was named.
+    pub cpu_seconds: Option<f64>,
+    pub written_bytes: Option<u64>,
+    /// Untagged responses, and the bytes of all that came.
+    pub responses: u64,
+    pub bytes_received: u64,
 }
 
 /// Latencies of one kind of operation, or of a stage of one, in microseconds.
@@ -47,8 +65,11 @@ pub struct Latency {
 pub struct Server {
     pub cpu_seconds: f64,
     pub cpu_us_per_operation: f64,
+    /// Bytes of pages made dirty, or written past the cache.
+    pub written_bytes: u64,
     pub resident_bytes_before: u64,
     pub resident_bytes_after: u64,
+    pub proportional_bytes_after: u64,
 }
 
 /// Connections in IDLE.
@@ -58,6 +79,8 @@ pub struct Idle {
     /// The server's memory for each, as far as its process is known.
     pub resident_bytes_per_connection: Option<f64>,
     pub anonymous_bytes_per_connection: Option<f64>,
+    /// With each page that processes share counted once.
+    pub proportional_bytes_per_connection: Option<f64>,
     pub notifications: u64,
     /// Those that did not come in time.
     pub missed: u64,
@@ -78,12 +101,14 @@ impl Latency {
 
 impl Server {
     pub fn new(before: Usage, after: Usage, operations: u64) -> Self {
-        let cpu = after.cpu.saturating_sub(before.cpu);
+        let cpu = after.spent.cpu.saturating_sub(before.spent.cpu);
         Self {
             cpu_seconds: cpu.as_secs_f64(),
             cpu_us_per_operation: cpu.as_micros() as f64 / operations.max(1) as f64,
+            written_bytes: after.spent.written_bytes.saturating_sub(before.spent.written_bytes),
             resident_bytes_before: before.resident_bytes,
             resident_bytes_after: after.resident_bytes,
+            proportional_bytes_after: after.proportional_bytes,
         }
     }
 }
@@ -108,6 +133,7 @@ impl Report {
             client_cpu_seconds: 0.0,
             server: None,
             idle: None,
+            steps: Vec::new(),
         }
     }
 }
@@ -132,25 +158,36 @@ impl fmt::Display for Report {
             let [p50, p99, max] = [p50_us, p99_us, max_us].map(|us| time(*us));
             writeln!(f, "{kind:<22} {count:>10} {p50:>11} {p99:>11} {max:>11}")?;
         }
+        for Step { name, commands, seconds, cpu_seconds, .. } in &self.steps {
+            let each = |seconds: f64| time(seconds * 1e6 / (*commands).max(1) as f64);
+            let cpu = cpu_seconds.map_or(String::new(), |cpu| format!(", server CPU {}", each(cpu)));
+            writeln!(f, "{name}: {commands} commands, each {}{cpu}", each(*seconds))?;
+        }
         if let Some(idle) = &self.idle {
             writeln!(
                 f,
                 "idle: {} notifications to {} connections, {} missed",
                 idle.notifications, idle.connections, idle.missed
             )?;
-            if let (Some(resident), Some(own)) =
-                (idle.resident_bytes_per_connection, idle.anonymous_bytes_per_connection)
-            {
-                let (resident, own) = (resident / 1024.0, own / 1024.0);
-                writeln!(f, "idle: {resident:.2} KiB of server memory a connection, {own:.2} KiB of it anonymous")?;
+            if let (Some(resident), Some(own), Some(share)) = (
+                idle.resident_bytes_per_connection,
+                idle.anonymous_bytes_per_connection,
+                idle.proportional_bytes_per_connection,
+            ) {
+                let [resident, own, share] = [resident, own, share].map(|bytes| bytes / 1024.0);
+                writeln!(
+                    f,
+                    "idle: {resident:.2} KiB of server memory a connection, {own:.2} KiB of it anonymous; {share:.2} KiB with what is shared counted once"
+                )?;
             }
         }
         if let Some(server) = &self.server {
             writeln!(
                 f,
-                "server: CPU {:.2} s, {} an operation; memory {} before, {} after",
+                "server: CPU {:.2} s, {} an operation; {} written; memory {} before, {} after",
                 server.cpu_seconds,
                 time(server.cpu_us_per_operation),
+                megabytes(server.written_bytes),
                 megabytes(server.resident_bytes_before),
                 megabytes(server.resident_bytes_after)
             )?;

@@ -8,9 +8,9 @@ use tokio::task::JoinSet;
 
 use crate::error::{BenchError, ClientError};
 use crate::options::{Options, Work};
-use crate::process::{self, Usage};
+use crate::process::{self, Spent, Usage};
 use crate::report::{Report, Server};
-use crate::work::{Plan, Worker, idle};
+use crate::work::{Plan, Worker, idle, script};
 
 /// Mailboxes that are filled, and connections that are made, at once.
 const PREPARING_MAX: usize = 64;
@@ -45,16 +45,22 @@ pub async fn measure(options: &Options, say: impl Fn(&str)) -> Result<Report, Be
     let before = server_usage(options)?;
     prepare_mailboxes(&plan, &say).await?;
     let workers = match options.work {
-        Work::Idle => Vec::new(),
+        Work::Idle | Work::Script => Vec::new(),
         _ => prepare_workers(&plan).await?,
     };
     // What was counted so far is not part of what is measured.
     plan.tally.take();
     let (at_start, own_at_start) = (server_usage(options)?, process::own_cpu());
+    let mut steps = Vec::new();
     let (idle, elapsed, after) = match options.work {
         Work::Idle => {
             let (idle, elapsed, after) = idle::measure(&plan, &say).await?;
             (Some(idle), elapsed, after)
+        }
+        Work::Script => {
+            let elapsed;
+            (steps, elapsed) = script::measure(&plan).await?;
+            (None, elapsed, server_usage(options)?)
         }
         _ => {
             say(&format!("measuring for {} s", options.seconds));
@@ -68,7 +74,7 @@ pub async fn measure(options: &Options, say: impl Fn(&str)) -> Result<Report, Be
     let client_cpu_seconds = process::own_cpu().saturating_sub(own_at_start).as_secs_f64();
     let counts = plan.tally.take();
     let server = before.zip(at_start).zip(after).map(|((before, at_start), after)| {
-        Server::new(Usage { cpu: at_start.cpu, ..before }, after, counts.operations)
+        Server::new(Usage { spent: at_start.spent, ..before }, after, counts.operations)
     });
     Ok(Report {
         work: options.work.to_string(),
@@ -79,6 +85,7 @@ pub async fn measure(options: &Options, say: impl Fn(&str)) -> Result<Report, Be
         client_cpu_seconds,
         server,
         idle,
+        steps,
         ..Report::new(&counts, elapsed)
     })
 }
@@ -86,6 +93,12 @@ pub async fn measure(options: &Options, say: impl Fn(&str)) -> Result<Report, Be
 /// The server's CPU time and memory, if its process was named.
 pub fn server_usage(options: &Options) -> Result<Option<Usage>, BenchError> {
     let read = |pid| process::usage(pid).map_err(|source| BenchError::Process { pid, source });
+    options.server_pid.map(read).transpose()
+}
+
+/// What the server has spent, if its process was named.
+pub fn server_spent(options: &Options) -> Result<Option<Spent>, BenchError> {
+    let read = |pid| process::spent(pid).map_err(|source| BenchError::Process { pid, source });
     options.server_pid.map(read).transpose()
 }
 

@@ -21,11 +21,16 @@ mod fetch;
 pub mod idle;
 mod login;
 mod mixed;
+pub mod script;
 mod search;
 mod store;
 
 /// How long a connection waits before it is made again.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
+
+/// Messages, and bytes, that fill a mailbox by one APPEND.
+const BATCH_MESSAGES: u32 = 100;
+const BATCH_BYTES: usize = 1 << 20;
 
 /// What all connections of a run share.
 pub struct Plan {
@@ -47,7 +52,9 @@ impl Plan {
         let corpus = Corpus::new(options.seed, sizes);
         let mailbox = match options.work {
             Work::Append | Work::Idle | Work::Mixed => format!("{}-{}", options.mailbox, options.work),
-            Work::Deliver | Work::Fetch | Work::Store | Work::Search | Work::Login => options.mailbox.clone(),
+            Work::Deliver | Work::Fetch | Work::Store | Work::Search | Work::Login | Work::Script => {
+                options.mailbox.clone()
+            }
         };
         Self { options: options.clone(), users, corpus, tally: Tally::default(), mailbox, tls: tls_config() }
     }
@@ -96,14 +103,33 @@ impl Plan {
         let mut client = in_time(limit, opening).await?;
         let filled = match self.options.work {
             Work::Append | Work::Deliver | Work::Idle => 0,
-            Work::Fetch | Work::Store | Work::Search | Work::Mixed | Work::Login => self.options.messages,
+            Work::Fetch | Work::Store | Work::Search | Work::Mixed | Work::Login | Work::Script => {
+                self.options.messages
+            }
         };
-        let mut message = Vec::new();
-        for n in client.exists..filled {
-            self.corpus.write(n.into(), &mut message);
-            in_time(limit, client.append(&self.mailbox, &message)).await?;
+        let mut next = client.exists;
+        while next < filled {
+            let batch = self.batch(next, filled, if client.many_at_once { BATCH_MESSAGES } else { 1 });
+            next += batch.len() as u32;
+            in_time(limit, client.append_all(&self.mailbox, &batch)).await?;
         }
         in_time(limit, client.command("LOGOUT", "LOGOUT")).await
+    }
+}
+
+impl Plan {
+    /// The messages from number `from` on that are appended together: `count` at most, none from `end` on, and not too many bytes.
+    fn batch(&self, from: u32, end: u32, count: u32) -> Vec<Vec<u8>> {
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        for n in from..end.min(from.saturating_add(count)) {
+            let message = self.corpus.message(n.into());
+            bytes += message.len();
+            batch.push(message);
+            if bytes >= BATCH_BYTES {
+                break;
+            }
+        }
+        batch
     }
 }
 
@@ -211,7 +237,7 @@ impl Worker {
                 Work::Store => store::step(hands, client).await,
                 Work::Search => search::step(hands, client).await,
                 Work::Mixed => mixed::step(hands, client).await,
-                Work::Deliver | Work::Idle | Work::Login => Ok(()),
+                Work::Deliver | Work::Idle | Work::Login | Work::Script => Ok(()),
             },
             Line::Lmtp(Some(lmtp)) => deliver::step(hands, lmtp).await,
             Line::Anew => login::step(hands).await,

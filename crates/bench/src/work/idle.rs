@@ -93,6 +93,7 @@ pub async fn measure(plan: &Arc<Plan>, say: &impl Fn(&str)) -> Result<(Idle, Dur
         connections,
         resident_bytes_per_connection: each(|usage| usage.resident_bytes),
         anonymous_bytes_per_connection: each(|usage| usage.anonymous_bytes),
+        proportional_bytes_per_connection: each(|usage| usage.proportional_bytes),
         notifications,
         missed,
     };

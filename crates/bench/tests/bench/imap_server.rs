@@ -17,6 +17,8 @@ pub enum Kind {
     Plain,
     /// Literals must wait.
     NoLiteralPlus,
+    /// One APPEND may bring several messages.
+    MultiAppend,
     ImplicitTls,
     StartTls,
     /// Every second APPEND is refused.
@@ -144,7 +146,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             }
             "CAPABILITY" => {
                 let plus = if self.state.kind == Kind::NoLiteralPlus { "" } else { " LITERAL+" };
-                self.send(&format!("* CAPABILITY IMAP4rev1 IDLE{plus}\r\n")).await?;
+                let many = if self.state.kind == Kind::MultiAppend { " MULTIAPPEND" } else { "" };
+                self.send(&format!("* CAPABILITY IMAP4rev1 IDLE{plus}{many}\r\n")).await?;
                 "OK".into()
             }
             "CREATE" => "NO [ALREADYEXISTS] there".into(),
@@ -152,6 +155,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 self.selected = format!("{}/{}", self.user, rest.trim_matches('"'));
                 self.told = self.state.count(&self.selected);
                 self.send(&format!("* FLAGS ()\r\n* {} EXISTS\r\n* OK [UIDNEXT 9] {{5}}\r\n", self.told)).await?;
+                self.send("* OK [UIDVALIDITY 77] same\r\n").await?;
                 "OK [READ-WRITE] selected".into()
             }
             "APPEND" => self.append(&tag, &rest).await?,
@@ -209,14 +213,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
         let mut body = vec![0; size];
         self.stream.read_exact(&mut body).await.ok()?;
-        assert_eq!(self.line().await?, "");
+        let mut more = Vec::new();
+        loop {
+            let line = self.line().await?;
+            if line.is_empty() {
+                break;
+            }
+            assert_eq!(self.state.kind, Kind::MultiAppend);
+            let size: usize = line.strip_prefix(" {")?.strip_suffix("+}")?.parse().ok()?;
+            more.push(vec![0; size]);
+            self.stream.read_exact(more.last_mut()?).await.ok()?;
+        }
         if self.state.kind == Kind::Dropping && self.appends.is_multiple_of(3) {
             return None;
         }
         if self.state.kind == Kind::Refusing && self.appends.is_multiple_of(2) {
             return Some("NO [OVERQUOTA] full".into());
         }
-        self.state.change(&format!("{}/{}", self.user, name.trim_matches('"')), |mailbox| mailbox.push(body));
+        self.state.change(&format!("{}/{}", self.user, name.trim_matches('"')), |mailbox| {
+            mailbox.push(body);
+            mailbox.append(&mut more);
+        });
         if !self.selected.is_empty() {
             self.tell_exists().await?;
         }

@@ -70,6 +70,39 @@ async fn fetch_store_search_and_login_count_what_the_server_was_asked() {
 }
 
 #[tokio::test]
+async fn mailboxes_are_filled_many_messages_at_a_time_where_the_server_takes_them() {
+    let (address, state) = serve(Kind::MultiAppend).await;
+    let line =
+        format!("store --imap {address} --password secret --user anna --connections 1 --messages 230 --size 1000");
+    let report = measure(&options(&line), |_| ()).await.unwrap();
+    assert!(report.errors.is_empty(), "{report}");
+    assert_eq!(state.commands("APPEND"), 3);
+    let corpus = Corpus::new(1, Sizes::Fixed(1000));
+    let expected: Vec<Vec<u8>> = (0..230).map(|n| corpus.message(n)).collect();
+    assert!(state.mailboxes.lock().unwrap()["anna/bench"] == expected);
+}
+
+#[tokio::test]
+async fn a_script_times_its_named_steps_and_goes_on_after_a_refusal() {
+    let (address, state) = serve(Kind::Plain).await;
+    let file = std::env::temp_dir().join(format!("paquebot-bench-{}.script", std::process::id()));
+    let script = "|| SELECT {mailbox}\nflags | 3 | FETCH 1:* (UID FLAGS)\nrefused || XYZ\n? || XYZ\nvalid || NOOP {uidvalidity} {n}\n";
+    std::fs::write(&file, script).unwrap();
+    let line = format!(
+        "script --imap {address} --password secret --user anna --messages 40 --rounds 2 --script {}",
+        file.display()
+    );
+    let report = measure(&options(&line), |_| ()).await.unwrap();
+    std::fs::remove_file(file).unwrap();
+    let steps: Vec<_> = report.steps.iter().map(|step| (step.name.as_str(), step.commands, step.responses)).collect();
+    assert_eq!(steps, [("flags", 6, 240), ("valid", 2, 0)]);
+    assert_eq!(report.errors.into_iter().collect::<Vec<_>>(), [("script: BAD".to_string(), 2)]);
+    assert_eq!(report.operations, 8);
+    assert!(report.steps.iter().all(|step| step.seconds > 0.0 && step.bytes_received > 0));
+    assert_eq!((state.commands("SELECT"), state.commands("XYZ")), (3, 4));
+}
+
+#[tokio::test]
 async fn login_tells_its_stages() {
     let (address, _) = serve(Kind::Plain).await;
     let report = imap("login", address, "").await;
@@ -103,6 +136,7 @@ async fn idle_measures_who_hears_and_how_soon() {
     assert_eq!(idle.notifications, pairs * 3 + odd * 2);
     assert_eq!(kinds(&report), ["append", "notification", "notification after OK"]);
     assert!(report.server.is_some());
+    assert!(idle.proportional_bytes_per_connection.is_some());
 }
 
 #[tokio::test]
