@@ -22,7 +22,7 @@ pub struct Life {
 }
 
 struct State {
-    /// Operations of the disk that were over at the step before, and at this one.
+    /// How many operations of the disk were over when something of it was last seen, and at the step at which the node died: what was seen no crash takes back.
     disk: Range<usize>,
     /// The node dies at so many steps from now.
     steps_left: Option<u64>,
@@ -42,9 +42,10 @@ impl Life {
                 drop(state);
                 return std::future::pending().await;
             }
-            state.disk = state.disk.end..self.fs.recorded();
             state.steps_left = state.steps_left.map(|left| left.saturating_sub(1));
-            state.steps_left == Some(0)
+            let (dies, over) = (state.steps_left == Some(0), self.fs.recorded());
+            state.disk = if dies { state.disk.start } else { over }..over;
+            dies
         };
         self.etcd.note(&format!("{}: {at}", self.name));
         if dies {
