@@ -1,16 +1,16 @@
-//! Having other nodes keep a record's bodies before the record is appended.
+//! Having other nodes keep records' bodies before the records are appended.
 //!
 //! All hosts that are up get them at once, and the first that has flushed them is enough: the others need not fetch them later. What a slow one has not taken yet is
 //! bounded; beyond that it fetches them when it applies the record.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use paquebot_log::{AppendError, Body, BoxFuture, Keepers};
-use paquebot_model::RecordId;
+use futures_util::future::join_all;
+use paquebot_log::{AppendError, BoxFuture, Keepers, RecordBodies};
 use paquebot_peer::{NodeName, PeerError, Peers};
-use paquebot_types::{Sequence, ShardId};
+use paquebot_types::ShardId;
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
@@ -45,17 +45,17 @@ impl Push {
 }
 
 impl Inner {
-    async fn push(self: &Arc<Self>, push: paquebot_peer::Push) -> Result<(), AppendError> {
-        let shard = push.shard;
-        let mut holders = self.holders.of(shard);
-        if holders.is_empty() {
-            return match self.holders.is_alone(shard) {
-                true => Ok(()),
-                false => Err(AppendError::Unavailable(format!(
-                    "no other node that hosts shard {shard} is known, and a message must be on two"
-                ))),
-            };
+    /// Of a shard that nobody else is known to host.
+    fn without_holders(&self, shard: ShardId) -> Result<(), AppendError> {
+        match self.holders.is_alone(shard) {
+            true => Ok(()),
+            false => Err(AppendError::Unavailable(format!(
+                "no other node that hosts shard {shard} is known, and a message must be on two"
+            ))),
         }
+    }
+
+    async fn push(self: &Arc<Self>, push: Records, mut holders: Vec<Holder>) -> Result<(), AppendError> {
         self.fastest_first(&mut holders);
         let (answer, mut answers) = mpsc::unbounded_channel();
         let mut waiting = Vec::new();
@@ -67,7 +67,7 @@ impl Inner {
                 continue;
             }
             if asked == 0 {
-                self.send(holder, clone(&push), answer.clone());
+                self.send(holder, push.clone(), answer.clone());
             }
             asked += 1;
         }
@@ -83,7 +83,7 @@ impl Inner {
             if asked == 0
                 && let Some(holder) = waiting.next()
             {
-                self.send(holder, clone(&push), answer.clone());
+                self.send(holder, push.clone(), answer.clone());
                 asked += 1;
             }
         }
@@ -91,7 +91,7 @@ impl Inner {
         Err(AppendError::Unavailable(format!("no other node has taken the message's body: {last}")))
     }
 
-    fn send(self: &Arc<Self>, holder: Holder, push: paquebot_peer::Push, answer: Answer) {
+    fn send(self: &Arc<Self>, holder: Holder, push: Records, answer: Answer) {
         let inner = self.clone();
         // A task of its own: it goes on when another node was faster.
         tokio::spawn(async move {
@@ -101,11 +101,12 @@ impl Inner {
     }
 
     /// The same for a node that need not be the first; `false` if too much is on its way already.
-    fn send_behind(self: &Arc<Self>, holder: &Holder, push: &paquebot_peer::Push, answer: &Answer) -> bool {
-        let kib = push.bodies.iter().map(|body| body.unwritten_bytes() / 1024 + 1).sum::<usize>();
+    fn send_behind(self: &Arc<Self>, holder: &Holder, push: &Records, answer: &Answer) -> bool {
+        let kib =
+            push.iter().flat_map(|record| &record.bodies).map(|body| body.unwritten_bytes() / 1024 + 1).sum::<usize>();
         let Ok(kib) = u32::try_from(kib) else { return false };
         let Ok(place) = self.behind.clone().try_acquire_many_owned(kib) else { return false };
-        let (inner, holder, push, answer) = (self.clone(), holder.clone(), clone(push), answer.clone());
+        let (inner, holder, push, answer) = (self.clone(), holder.clone(), push.clone(), answer.clone());
         tokio::spawn(async move {
             let result = inner.push_to(&holder, push).await;
             drop(place);
@@ -114,9 +115,9 @@ impl Inner {
         true
     }
 
-    async fn push_to(&self, holder: &Holder, push: paquebot_peer::Push) -> Result<(), PeerError> {
+    async fn push_to(&self, holder: &Holder, push: Records) -> Result<(), PeerError> {
         let began = Instant::now();
-        let result = self.peers.to(&holder.node, &holder.address).push(push).await;
+        let result = self.peers.to(&holder.node, &holder.address).push(push.to_vec()).await;
         // A node that fails comes last until it is better.
         let took = if result.is_ok() { began.elapsed() } else { PATIENCE };
         let mut times = self.times.lock();
@@ -136,26 +137,47 @@ impl Inner {
     }
 }
 
+/// The same for all that they are sent to.
+type Records = Arc<[RecordBodies]>;
+
 type Answer = mpsc::UnboundedSender<Result<(), PeerError>>;
 
-fn clone(push: &paquebot_peer::Push) -> paquebot_peer::Push {
-    let paquebot_peer::Push { shard, record, after, bodies } = push;
-    paquebot_peer::Push { shard: *shard, record: *record, after: *after, bodies: bodies.clone() }
+/// Records whose shards have the same hosts.
+struct Group {
+    holders: Vec<Holder>,
+    /// Where among all records each is.
+    places: Vec<usize>,
+    records: Vec<RecordBodies>,
 }
 
 impl Keepers for Push {
-    fn keep(
-        &self,
-        shard: ShardId,
-        record: RecordId,
-        after: Sequence,
-        bodies: Vec<Body>,
-    ) -> BoxFuture<'_, Result<(), AppendError>> {
+    fn keep(&self, records: Vec<RecordBodies>) -> BoxFuture<'_, Vec<Result<(), AppendError>>> {
         let inner = self.inner.clone();
         Box::pin(async move {
+            let mut answers: Vec<Result<(), AppendError>> = Vec::with_capacity(records.len());
+            let mut together: BTreeMap<Vec<NodeName>, Group> = BTreeMap::new();
+            for (index, record) in records.into_iter().enumerate() {
+                let holders = inner.holders.of(record.shard);
+                answers.push(if holders.is_empty() { inner.without_holders(record.shard) } else { Ok(()) });
+                if !holders.is_empty() {
+                    let names = holders.iter().map(|holder| holder.node.clone()).collect();
+                    let new = || Group { holders, places: Vec::new(), records: Vec::new() };
+                    let group = together.entry(names).or_insert_with(new);
+                    group.places.push(index);
+                    group.records.push(record);
+                }
+            }
             let late = || AppendError::Unavailable("no other node has taken the message's body in time".into());
-            let push = inner.push(paquebot_peer::Push { shard, record, after, bodies });
-            timeout(PATIENCE, push).await.unwrap_or_else(|_| Err(late()))
+            let pushes = together.into_values().map(async |group| {
+                let kept = timeout(PATIENCE, inner.push(group.records.into(), group.holders)).await;
+                (group.places, kept.unwrap_or_else(|_| Err(late())))
+            });
+            for (places, kept) in join_all(pushes).await {
+                for place in places {
+                    answers[place] = kept.clone();
+                }
+            }
+            answers
         })
     }
 }

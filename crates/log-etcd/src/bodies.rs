@@ -11,14 +11,15 @@ use crate::kept::Kept;
 
 /// Octets of bodies in a group, at most, beyond those of its first.
 const GROUP_BYTES: usize = 16 << 20;
-/// Appends whose bodies are one group, at most.
+/// Requests whose bodies are one group, at most.
 const GROUP_APPENDS: usize = 256;
-/// Appends that wait for the group that is being written, at most.
+/// Requests that wait for the group that is being written, at most.
 const QUEUE: usize = 1024;
 
 struct Request {
-    bodies: Vec<Body>,
-    reply: oneshot::Sender<Result<Kept, AppendError>>,
+    /// Of each record.
+    bodies: Vec<Vec<Body>>,
+    reply: oneshot::Sender<Result<Vec<Kept>, AppendError>>,
 }
 
 /// The way to the thread, which ends when this is dropped.
@@ -52,8 +53,8 @@ impl BodyWriter {
         Self { requests }
     }
 
-    /// When this is done the bodies are on disk, all at the places that it gives, and pinned. A failure leaves nothing that anybody names.
-    pub async fn write(&self, bodies: Vec<Body>) -> Result<Kept, AppendError> {
+    /// When this is done the bodies of all records are on disk, at the places that it gives for each, and pinned. A failure leaves nothing that anybody names.
+    pub async fn write(&self, bodies: Vec<Vec<Body>>) -> Result<Vec<Kept>, AppendError> {
         let stopping = || AppendError::Unavailable("the server is stopping".into());
         let (reply, places) = oneshot::channel();
         self.requests.send(Request { bodies, reply }).await.map_err(|_| stopping())?;
@@ -68,7 +69,7 @@ fn run(store: &Store, mut requests: mpsc::Receiver<Request>) {
         let mut bytes = 0;
         while group.len() < GROUP_APPENDS {
             let Ok(next) = requests.try_recv() else { break };
-            bytes += next.bodies.iter().map(Body::unwritten_bytes).sum::<usize>();
+            bytes += next.bodies.iter().flatten().map(Body::unwritten_bytes).sum::<usize>();
             if bytes > GROUP_BYTES {
                 left_over = Some(next);
                 break;
@@ -80,7 +81,7 @@ fn run(store: &Store, mut requests: mpsc::Receiver<Request>) {
 }
 
 fn write(store: &Store, group: Vec<Request>) {
-    let bodies = group.iter().flat_map(|request| &request.bodies);
+    let bodies = group.iter().flat_map(|request| request.bodies.iter().flatten());
     let items = bodies.map(|body| match body {
         Body::Bytes { hash, bytes } => GroupItem::Body { hash: *hash, bytes },
         Body::Staged(blob) => GroupItem::Staged(blob),
@@ -89,8 +90,9 @@ fn write(store: &Store, group: Vec<Request>) {
         Ok((appended, pin)) => {
             let mut places = appended.bodies.into_iter();
             for request in group {
-                let own = places.by_ref().take(request.bodies.len()).collect();
-                let _ = request.reply.send(Ok(Kept::new(own, vec![pin.clone()])));
+                let of_record =
+                    |bodies: &Vec<Body>| Kept::new(places.by_ref().take(bodies.len()).collect(), vec![pin.clone()]);
+                let _ = request.reply.send(Ok(request.bodies.iter().map(of_record).collect()));
             }
         }
         Err(error) => {

@@ -37,27 +37,33 @@ pub struct Request {
     pub reply: oneshot::Sender<Result<i64, AppendError>>,
 }
 
-/// A queue for [`run`].
-pub fn queue() -> (mpsc::Sender<Request>, mpsc::Receiver<Request>) {
+impl Request {
+    pub fn refuse(self, error: &AppendError) {
+        let _ = self.reply.send(Err(error.clone()));
+    }
+}
+
+/// A queue for [`run`]. Records that come together go together, if they can.
+pub fn queue() -> (mpsc::Sender<Vec<Request>>, mpsc::Receiver<Vec<Request>>) {
     mpsc::channel(QUEUE)
 }
 
 /// Commits what is asked until nobody can ask any more.
-pub async fn run(link: Arc<Link>, mut requests: mpsc::Receiver<Request>) {
+pub async fn run(link: Arc<Link>, mut requests: mpsc::Receiver<Vec<Request>>) {
     let permits = Arc::new(Semaphore::new(IN_FLIGHT));
     let mut commits = JoinSet::new();
     let mut waiting = VecDeque::new();
     loop {
         if waiting.is_empty() {
             match requests.recv().await {
-                Some(request) => waiting.push_back(request),
+                Some(more) => waiting.extend(more),
                 None => break,
             }
         }
         let Ok(permit) = permits.clone().acquire_owned().await else { break };
         while waiting.len() < QUEUE {
-            let Ok(request) = requests.try_recv() else { break };
-            waiting.push_back(request);
+            let Ok(more) = requests.try_recv() else { break };
+            waiting.extend(more);
         }
         let group = take_group(&mut waiting);
         let link = link.clone();
@@ -68,6 +74,13 @@ pub async fn run(link: Arc<Link>, mut requests: mpsc::Receiver<Request>) {
         while commits.try_join_next().is_some() {}
     }
     while commits.join_next().await.is_some() {}
+}
+
+/// Commits these records, in as few groups as they can be.
+pub async fn commit_all(link: &Link, mut waiting: VecDeque<Request>) {
+    while !waiting.is_empty() {
+        commit(link, take_group(&mut waiting)).await;
+    }
 }
 
 /// The next group: at most one record of each shard, so that revisions order the records of a shard.
@@ -176,9 +189,7 @@ fn answer_made(group: Vec<Request>, made: Vec<Option<i64>>) -> Vec<Request> {
 }
 
 fn refuse(group: Vec<Request>, error: &AppendError) {
-    for request in group {
-        let _ = request.reply.send(Err(error.clone()));
-    }
+    group.into_iter().for_each(|request| request.refuse(error));
 }
 
 #[cfg(test)]

@@ -39,6 +39,7 @@ mod numbers;
 mod open;
 mod options;
 mod read;
+mod rounds;
 mod shard;
 #[cfg(feature = "simulation")]
 pub mod simulated;
@@ -50,8 +51,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use paquebot_log::{AppendError, Body, BoxFuture, Feed, Keepers, Log, LogError};
-use paquebot_model::{Record, RecordId};
+use paquebot_log::{AppendError, Body, BoxFuture, Feed, Keepers, Log, LogError, RecordBodies};
+use paquebot_model::Record;
 use paquebot_store::{Store, Tail};
 use paquebot_types::{Sequence, ShardId};
 use parking_lot::Mutex;
@@ -70,9 +71,10 @@ pub use options::{Login, Options, Tls};
 
 use bodies::BodyWriter;
 use client::Members;
-use kept::{Found, Kept};
+use kept::Found;
 use kv::Kv;
 use link::Link;
+use rounds::Rounds;
 use shard::{Follow, Shard};
 use tracker::Tracker;
 
@@ -102,8 +104,8 @@ struct Asked {
     link: Arc<Link>,
     health: watch::Receiver<Health>,
     bodies: Arc<BodyWriter>,
-    keepers: Arc<dyn Keepers>,
-    commits: mpsc::Sender<commit::Request>,
+    rounds: mpsc::Sender<rounds::Request>,
+    commits: mpsc::Sender<Vec<commit::Request>>,
 }
 
 type Shards = Mutex<HashMap<ShardId, Arc<Shard>>>;
@@ -165,33 +167,36 @@ impl EtcdLog {
         tasks.spawn(commit::run(link.clone(), requests));
         tasks.spawn(health::run(link.clone(), health_sender));
         let bodies = Arc::new(bodies(&mut tasks)?);
+        let (rounds, requests) = rounds::queue();
+        tasks.spawn(Rounds { writer: bodies.clone(), keepers, link: link.clone() }.run(requests));
         let (shards, found) = (Arc::<Shards>::default(), Arc::new(Found::new(tail)));
         tasks.spawn(expire(shards.clone(), found.clone()));
         Ok(Self {
             runtime: Handle::current(),
             members: None,
-            asked: Asked { link, health, bodies, keepers, commits },
+            asked: Asked { link, health, bodies, rounds, commits },
             shards,
             found,
             tasks: Mutex::new(tasks),
         })
     }
 
-    /// Keeps bodies of a record that another node is about to append: when this is done they are on this machine's disk, and the record will find
-    /// them when it comes. The caller has verified their hashes. An error leaves nothing that a record names.
-    pub async fn receive(
-        &self,
-        shard: ShardId,
-        record: RecordId,
-        after: Sequence,
-        bodies: Vec<Body>,
-    ) -> Result<(), AppendError> {
-        let (shard, writer) = (self.shard(shard), self.asked.bodies.clone());
+    /// Keeps bodies of records that another node is about to append: when this is done they are on this machine's disk, and the records will find
+    /// them when they come. The caller has verified their hashes. An error leaves nothing that a record names.
+    pub async fn receive(&self, records: Vec<RecordBodies>) -> Result<(), AppendError> {
+        let writer = self.asked.bodies.clone();
+        let (mut expecting, mut bodies) = (Vec::with_capacity(records.len()), Vec::with_capacity(records.len()));
+        for record in records {
+            expecting.push((self.shard(record.shard), record.record, record.after));
+            bodies.push(record.bodies);
+        }
         let work = async move {
             let kept = writer.write(bodies).await?;
-            // Another node was faster, and the record is here already: its bodies are fetched, if they are not here.
-            if !shard.numbers.lock().has_lately(record) {
-                shard.expect(record, after, kept);
+            for ((shard, record, after), kept) in expecting.into_iter().zip(kept) {
+                // Another node was faster, and the record is here already: its bodies are fetched, if they are not here.
+                if !shard.numbers.lock().has_lately(record) {
+                    shard.expect(record, after, kept);
+                }
             }
             Ok(())
         };
@@ -290,14 +295,18 @@ impl Asked {
                 format!("the change takes {} bytes in the log, and {RECORD_BYTES_MAX} are the most", value.len());
             return Err(AppendError::Unavailable(much));
         }
-        if !bodies.is_empty() {
-            shard.expect(id, after, self.keep(shard.id, id, after, bodies).await?);
-        }
         let (reply, made) = oneshot::channel();
-        let request = commit::Request { shard: shard.id, key: self.link.keys.record(shard.id, id), value, reply };
-        let made = match self.commits.send(request).await {
-            Ok(()) => made.await.unwrap_or_else(|_| Err(AppendError::Unknown("the server is stopping".into()))),
-            Err(_) => Err(AppendError::Unavailable("the server is stopping".into())),
+        let record = commit::Request { shard: shard.id, key: self.link.keys.record(shard.id, id), value, reply };
+        let is_sent = match bodies.is_empty() {
+            true => self.commits.send(vec![record]).await.is_ok(),
+            false => {
+                let bodies = RecordBodies { shard: shard.id, record: id, after, bodies };
+                self.rounds.send(rounds::Request { shard: shard.clone(), bodies, record }).await.is_ok()
+            }
+        };
+        let made = match is_sent {
+            true => made.await.unwrap_or_else(|_| Err(AppendError::Unknown("the server is stopping".into()))),
+            false => Err(AppendError::Unavailable("the server is stopping".into())),
         };
         match made {
             Ok(revision) => self.number(&shard, revision).await,
@@ -308,24 +317,6 @@ impl Asked {
                 Err(error)
             }
         }
-    }
-
-    /// Writes bodies here and at another node, at the same time. Whatever goes wrong, nothing was sent to etcd: no record names them.
-    async fn keep(
-        &self,
-        shard: ShardId,
-        record: RecordId,
-        after: Sequence,
-        bodies: Vec<Body>,
-    ) -> Result<Kept, AppendError> {
-        let elsewhere = async {
-            self.keepers.keep(shard, record, after, bodies.clone()).await.map_err(|error| match error {
-                AppendError::Unknown(why) => AppendError::Unavailable(why),
-                error => error,
-            })
-        };
-        let (places, ()) = tokio::try_join!(self.bodies.write(bodies.clone()), elsewhere)?;
-        Ok(places)
     }
 
     /// The sequence of a record that is durable. Counting it takes the records before it.

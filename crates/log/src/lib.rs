@@ -44,6 +44,17 @@ impl Body {
     }
 }
 
+/// The bodies of a record that will be appended.
+#[derive(Debug, Clone)]
+pub struct RecordBodies {
+    pub shard: ShardId,
+    pub record: RecordId,
+    /// What the record's proposer had applied: [`Record::after`].
+    pub after: Sequence,
+    /// Their hashes are right.
+    pub bodies: Vec<Body>,
+}
+
 /// A record at its place in the log.
 #[derive(Debug, Clone)]
 pub struct Entry {
@@ -138,16 +149,9 @@ pub trait Log: Send + Sync {
 ///
 /// An engine whose log is elsewhere asks them before it appends: a record is acknowledged only when two machines can lose one of them.
 pub trait Keepers: Send + Sync {
-    /// Resolves when at least one other node that hosts the shard has these bodies on its disk, and expects the record that names them; at once
-    /// when this node is the only one that hosts it. `after` is what the record's proposer had applied. An error, whichever, leaves nothing
-    /// that a record names.
-    fn keep(
-        &self,
-        shard: ShardId,
-        record: RecordId,
-        after: Sequence,
-        bodies: Vec<Body>,
-    ) -> BoxFuture<'_, Result<(), AppendError>>;
+    /// Says of each record when at least one other node that hosts its shard has its bodies on its disk, and expects the record that names them; at
+    /// once of one whose shard only this node hosts. An error, whichever, leaves nothing that a record names. There are as many answers as records.
+    fn keep(&self, records: Vec<RecordBodies>) -> BoxFuture<'_, Vec<Result<(), AppendError>>>;
 }
 
 /// No other machine: a cluster of one node.
@@ -155,7 +159,7 @@ pub trait Keepers: Send + Sync {
 pub struct Alone;
 
 impl Keepers for Alone {
-    fn keep(&self, _: ShardId, _: RecordId, _: Sequence, _: Vec<Body>) -> BoxFuture<'_, Result<(), AppendError>> {
-        Box::pin(std::future::ready(Ok(())))
+    fn keep(&self, records: Vec<RecordBodies>) -> BoxFuture<'_, Vec<Result<(), AppendError>>> {
+        Box::pin(std::future::ready(records.iter().map(|_| Ok(())).collect()))
     }
 }

@@ -3,8 +3,7 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use paquebot_log::{AppendError, Body, BoxFuture};
-use paquebot_model::RecordId;
+use paquebot_log::{AppendError, BoxFuture, RecordBodies};
 use paquebot_store::BodyFile;
 use paquebot_types::{AccountId, BlobId, Sequence, ShardId};
 
@@ -14,8 +13,8 @@ use crate::passed_on::Offer;
 
 /// A node, as its peers see it. `from` is the peer that asks, as its certificate names it.
 pub trait Host: Send + Sync + 'static {
-    /// Takes the bodies of a record that will be appended. They are on disk when this is done, flushed, and findable after a crash.
-    fn receive<'a>(&'a self, from: &'a NodeName, push: Push) -> BoxFuture<'a, Result<(), AppendError>>;
+    /// Takes the bodies of records that will be appended; large ones are staged. All are on disk when this is done, flushed, and findable after a crash.
+    fn receive<'a>(&'a self, from: &'a NodeName, records: Vec<RecordBodies>) -> BoxFuture<'a, Result<(), AppendError>>;
 
     /// The body of a message; `None` if this node has it not, or no more. Called where it may block.
     fn body(&self, from: &NodeName, name: BodyName) -> Result<Option<BodyFile>, Refusal>;
@@ -40,19 +39,6 @@ pub trait Host: Send + Sync + 'static {
 
     /// The same for an LMTP connection.
     fn lmtp<'a>(&'a self, from: &'a NodeName, preface: Bytes, offer: Offer) -> BoxFuture<'a, ()>;
-}
-
-/// The bodies of one record.
-#[derive(Debug)]
-pub struct Push {
-    pub shard: ShardId,
-    pub record: RecordId,
-    /// What the record's proposer had applied: [`Record::after`].
-    ///
-    /// [`Record::after`]: paquebot_model::Record::after
-    pub after: Sequence,
-    /// Their hashes are verified. Large ones are staged.
-    pub bodies: Vec<Body>,
 }
 
 /// What a body is called between nodes: all that host a shard have the same numbers.

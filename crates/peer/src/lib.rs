@@ -38,7 +38,7 @@ mod tls;
 mod wire;
 
 pub use error::PeerError;
-pub use host::{BodyName, Host, Push, Refusal, Snapshot, SnapshotHeader};
+pub use host::{BodyName, Host, Refusal, Snapshot, SnapshotHeader};
 pub use identity::{Authority, Fingerprint, FingerprintError, Identity, IdentityError};
 pub use join::{JoinError, JoinRefusal, JoinRequest, Welcome, join};
 pub use name::{NodeName, NodeNameError};

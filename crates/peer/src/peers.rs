@@ -8,7 +8,7 @@ use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{HeaderValue, RANGE};
 use hyper::{Method, Request, Response, StatusCode};
-use paquebot_log::Body;
+use paquebot_log::{Body, RecordBodies};
 use paquebot_store::Store;
 use paquebot_types::{BlobHash, ShardId};
 use parking_lot::Mutex;
@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use crate::ASK_BYTES_MAX;
 use crate::error::PeerError;
 use crate::fetch::fetch;
-use crate::host::{BodyName, Push};
+use crate::host::BodyName;
 use crate::link::{Lane, Link, Place};
 use crate::name::NodeName;
 use crate::octets::{Octets, Outgoing, whole};
@@ -90,9 +90,9 @@ impl Peer {
         &self.inner.place.node
     }
 
-    /// Sends the bodies of a record; done when the peer has them on its disk.
-    pub async fn push(&self, push: Push) -> Result<(), PeerError> {
-        push::push(&self.inner, push).await
+    /// Sends the bodies of records; done when the peer has all on its disk.
+    pub async fn push(&self, records: Vec<RecordBodies>) -> Result<(), PeerError> {
+        push::push(&self.inner, records).await
     }
 
     /// Reads a body from the peer and proves it by its hash. A large one is staged; one whose transfer breaks off is resumed.

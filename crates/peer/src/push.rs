@@ -1,4 +1,4 @@
-//! Sending the bodies of a record.
+//! Sending the bodies of records.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,17 +6,16 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use hyper::Method;
-use paquebot_log::Body;
+use paquebot_log::{Body, RecordBodies};
 use paquebot_store::{BodyFile, Store};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
 use crate::error::PeerError;
-use crate::host::Push;
 use crate::link::Lane;
 use crate::octets::{Outgoing, PIECE_BYTES, SendFailure, piecewise, whole};
 use crate::peers::{Inner, request};
-use crate::wire::{Call, PushHeader};
+use crate::wire::{Call, PushHeader, PushedRecord};
 
 /// What is no more than this is sent in one piece on the prompt connection.
 const PROMPT_BYTES: u64 = 1 << 20;
@@ -25,31 +24,38 @@ const PROMPT_PATIENCE: Duration = Duration::from_secs(10);
 /// A large push that does not move on for so long is given up; its flush at the end may take as long.
 const SILENCE: Duration = Duration::from_secs(15);
 
-pub(crate) async fn push(peer: &Arc<Inner>, push: Push) -> Result<(), PeerError> {
+pub(crate) async fn push(peer: &Arc<Inner>, records: Vec<RecordBodies>) -> Result<(), PeerError> {
     let length = |body: &Body| match body {
         Body::Bytes { bytes, .. } => bytes.len() as u64,
         Body::Staged(blob) => blob.len(),
     };
-    let bodies = push.bodies.iter().map(|body| (body.hash(), length(body))).collect();
-    let header = PushHeader { shard: push.shard, record: push.record, after: push.after, bodies };
-    let total = header.bodies.iter().fold(0u64, |sum, (_, len)| sum.saturating_add(*len));
+    let announce = |record: &RecordBodies| PushedRecord {
+        shard: record.shard,
+        record: record.record,
+        after: record.after,
+        bodies: record.bodies.iter().map(|body| (body.hash(), length(body))).collect(),
+    };
+    let header = PushHeader { records: records.iter().map(announce).collect() };
+    let lengths = header.records.iter().flat_map(|record| &record.bodies);
+    let total = lengths.fold(0u64, |sum, (_, len)| sum.saturating_add(*len));
     let mut head = vec![0; 4];
     head = postcard::to_extend(&header, head).map_err(|error| PeerError::Here(error.to_string()))?;
-    let len = u32::try_from(head.len() - 4).map_err(|_| PeerError::Here("too many bodies for one record".into()))?;
+    let len = u32::try_from(head.len() - 4).map_err(|_| PeerError::Here("too many bodies for one push".into()))?;
     head[..4].copy_from_slice(&len.to_be_bytes());
 
-    let in_memory: Option<Vec<&Bytes>> = push.bodies.iter().map(bytes_of).collect();
-    if let Some(bodies) = in_memory
+    let bodies: Vec<Body> = records.into_iter().flat_map(|record| record.bodies).collect();
+    let in_memory: Option<Vec<&Bytes>> = bodies.iter().map(bytes_of).collect();
+    if let Some(in_memory) = in_memory
         && total <= PROMPT_BYTES
     {
         let mut octets = BytesMut::with_capacity(head.len() + total as usize);
         octets.extend_from_slice(&head);
-        bodies.into_iter().for_each(|body| octets.extend_from_slice(body));
+        in_memory.into_iter().for_each(|body| octets.extend_from_slice(body));
         let request = request(Method::POST, &Call::Push, whole(octets.freeze()))?;
         return peer.call(Lane::Prompt, request, PROMPT_PATIENCE).await.map(drop);
     }
     let progress = Arc::new(AtomicU64::new(0));
-    let body = streamed(peer, head.into(), push.bodies, progress.clone());
+    let body = streamed(peer, head.into(), bodies, progress.clone());
     let request = request(Method::POST, &Call::Push, body)?;
     let call = peer.call(Lane::Bulk, request, Duration::MAX);
     tokio::select! {

@@ -28,9 +28,14 @@ pub(crate) const WHY_BYTES_MAX: usize = 4 << 10;
 pub(crate) const LENGTH: &str = "paquebot-length";
 pub(crate) const HASH: &str = "paquebot-hash";
 
-/// What comes before the bodies of a push.
+/// What comes before the bodies of a push: the records that they are of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PushHeader {
+    pub records: Vec<PushedRecord>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PushedRecord {
     pub shard: ShardId,
     pub record: RecordId,
     pub after: Sequence,

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use paquebot_blobs as blobs;
 use paquebot_cluster::admission::Door;
 use paquebot_cluster::registry::Registry;
-use paquebot_log::{AppendError, BoxFuture};
+use paquebot_log::{AppendError, BoxFuture, RecordBodies};
 use paquebot_log_etcd::EtcdLog;
-use paquebot_peer::{BodyName, JoinRefusal, JoinRequest, NodeName, Offer, Push, Refusal, Snapshot, Welcome};
+use paquebot_peer::{BodyName, JoinRefusal, JoinRequest, NodeName, Offer, Refusal, Snapshot, Welcome};
 use paquebot_session::Preface;
 use paquebot_store::{BodyFile, Store};
 use paquebot_types::ShardId;
@@ -46,12 +46,12 @@ impl Host {
 }
 
 impl paquebot_peer::Host for Host {
-    fn receive<'a>(&'a self, from: &'a NodeName, push: Push) -> BoxFuture<'a, Result<(), AppendError>> {
+    fn receive<'a>(&'a self, from: &'a NodeName, records: Vec<RecordBodies>) -> BoxFuture<'a, Result<(), AppendError>> {
         Box::pin(async move {
             if !self.is_member(from) {
                 return Err(AppendError::Unavailable(format!("{from} is no node of this cluster any more")));
             }
-            self.log.receive(push.shard, push.record, push.after, push.bodies).await
+            self.log.receive(records).await
         })
     }
 

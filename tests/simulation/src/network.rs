@@ -4,11 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use paquebot_log::{AppendError, Body, BoxFuture, Keepers};
+use paquebot_log::{AppendError, BoxFuture, Keepers, RecordBodies};
 use paquebot_log_etcd::simulated::Random;
-use paquebot_model::RecordId;
 use paquebot_store::Wanted;
-use paquebot_types::{Sequence, ShardId};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
@@ -142,28 +140,23 @@ pub struct Peers {
 }
 
 impl Keepers for Peers {
-    fn keep(
-        &self,
-        shard: ShardId,
-        record: RecordId,
-        after: Sequence,
-        bodies: Vec<Body>,
-    ) -> BoxFuture<'_, Result<(), AppendError>> {
+    fn keep(&self, records: Vec<RecordBodies>) -> BoxFuture<'_, Vec<Result<(), AppendError>>> {
         Box::pin(async move {
             for other in self.network.others(self.node) {
                 self.life.step("bodies for a peer").await;
-                let bodies = bodies.clone();
+                let copies = records.clone();
                 let kept = self.network.ask(self.node, other, move |running| {
-                    let bodies = bodies.clone();
-                    Box::pin(async move { running.log.receive(shard, record, after, bodies).await })
+                    let copies = copies.clone();
+                    Box::pin(async move { running.log.receive(copies).await })
                 });
                 let kept = kept.await;
                 self.life.step("an answer of a peer").await;
                 if let Some(Ok(())) = kept {
-                    return Ok(());
+                    return records.iter().map(|_| Ok(())).collect();
                 }
             }
-            Err(AppendError::Unavailable("no other node has the bodies".into()))
+            let none = || Err(AppendError::Unavailable("no other node has the bodies".into()));
+            records.iter().map(|_| none()).collect()
         })
     }
 }

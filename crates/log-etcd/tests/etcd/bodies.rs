@@ -2,10 +2,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use paquebot_log::{AppendError, Body, BoxFuture, Keepers, Log, suite};
+use paquebot_log::{AppendError, Body, BoxFuture, Keepers, Log, RecordBodies, suite};
 use paquebot_log_etcd::EtcdLog;
-use paquebot_model::{NewMessage, Op, Record, RecordId};
+use paquebot_model::{NewMessage, Op, Record};
 use paquebot_types::{AccountId, BlobHash, Flags, InternalDate, MailboxId, Sequence, ShardId};
+use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
 use crate::node::{Node, SHARD, options};
@@ -19,17 +20,15 @@ struct Other {
 }
 
 impl Keepers for Other {
-    fn keep(
-        &self,
-        shard: ShardId,
-        record: RecordId,
-        after: Sequence,
-        bodies: Vec<Body>,
-    ) -> BoxFuture<'_, Result<(), AppendError>> {
+    fn keep(&self, records: Vec<RecordBodies>) -> BoxFuture<'_, Vec<Result<(), AppendError>>> {
         Box::pin(async move {
             self.asked.fetch_add(1, Ordering::Relaxed);
-            let Some(log) = self.log.get() else { return Err(AppendError::Unknown("nobody else is there".into())) };
-            log.receive(shard, record, after, bodies).await
+            let count = records.len();
+            let kept = match self.log.get() {
+                Some(log) => log.receive(records).await,
+                None => Err(AppendError::Unknown("nobody else is there".into())),
+            };
+            vec![kept; count]
         })
     }
 }
@@ -94,7 +93,8 @@ async fn bodies_whose_record_has_not_come_survive_a_checkpoint_and_a_restart() {
         (Node::open(options(servers.endpoints())).await, Node::open(options(servers.endpoints())).await);
     let (hash, body) = body("Subject: early\r\n\r\nHello\r\n");
     let record = naming(hash);
-    there.log.receive(SHARD, record.id, Sequence::ZERO, vec![body]).await.unwrap();
+    let bodies = RecordBodies { shard: SHARD, record: record.id, after: Sequence::ZERO, bodies: vec![body] };
+    there.log.receive(vec![bodies]).await.unwrap();
     there.store.checkpoint().unwrap();
     let there = there.restart(options(servers.endpoints())).await;
 
@@ -112,4 +112,53 @@ async fn bodies_whose_record_has_not_come_survive_a_checkpoint_and_a_restart() {
     let there = there.restart(options(servers.endpoints())).await;
     let entries = there.follow(Sequence::ZERO).await.unwrap().next().await.unwrap();
     assert!(entries[0].bodies.is_empty());
+}
+
+/// Says of each shard whether its bodies are kept, and remembers how many records it was asked for at a time.
+#[derive(Default)]
+struct Choosy {
+    refuses: Option<ShardId>,
+    rounds: Mutex<Vec<usize>>,
+}
+
+impl Keepers for Choosy {
+    fn keep(&self, records: Vec<RecordBodies>) -> BoxFuture<'_, Vec<Result<(), AppendError>>> {
+        self.rounds.lock().push(records.len());
+        let answer = |record: &RecordBodies| match Some(record.shard) == self.refuses {
+            true => Err(AppendError::Unavailable("nobody hosts it".into())),
+            false => Ok(()),
+        };
+        Box::pin(std::future::ready(records.iter().map(answer).collect()))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_of_many_shards_go_together_and_fail_alone() {
+    let servers = Servers::start(1).await;
+    let keepers = Arc::new(Choosy { refuses: Some(ShardId(5)), ..Choosy::default() });
+    let node = Node::open_with(options(servers.endpoints()), keepers.clone()).await;
+    let (_, body) = body("Subject: one of many\r\n\r\n");
+    let appends = (1..=40).map(|number: u16| {
+        let (log, body) = (node.log.clone(), body.clone());
+        let shard = ShardId(number % 20 + 1);
+        tokio::spawn(async move {
+            let appended = log.append(shard, suite::numbered(number.into()), vec![body]).await;
+            (shard, appended)
+        })
+    });
+    for append in appends.collect::<Vec<_>>() {
+        let (shard, appended) = append.await.unwrap();
+        match shard == ShardId(5) {
+            true => assert!(matches!(appended, Err(AppendError::Unavailable(_))), "{appended:?}"),
+            false => assert!(appended.is_ok(), "{shard}: {appended:?}"),
+        }
+    }
+    // Each shard's two records have two numbers, in whatever rounds they went.
+    for shard in (1..=20).map(ShardId).filter(|shard| *shard != ShardId(5)) {
+        assert_eq!(node.log.last(shard).await.unwrap(), Sequence(2), "{shard}");
+    }
+    assert_eq!(node.log.last(ShardId(5)).await.unwrap(), Sequence::ZERO);
+    let rounds = keepers.rounds.lock();
+    assert_eq!(rounds.iter().sum::<usize>(), 40);
+    assert!(rounds.len() < 40, "none waited for another: {rounds:?}");
 }

@@ -30,6 +30,15 @@ async fn bodies_arrive_with_their_record() {
     assert!(matches!(&first.bodies[1], Body::Bytes { bytes, .. } if bytes.is_empty()));
     assert!(matches!(&first.bodies[2], Body::Staged(blob) if blob.len() == 300 << 10));
     assert!(matches!(&pushed[1].1.bodies[1], Body::Staged(blob) if blob.hash() == hash(&large)));
+    drop(pushed);
+
+    // Those of several records at once.
+    let both =
+        [push(3, vec![body(b"three".to_vec())]), push(4, vec![body(b"four".to_vec()), body(Vec::new())])].concat();
+    a.to(&b).push(both).await.unwrap();
+    let pushed = b.host.pushed.lock();
+    let shape = |at: usize| (pushed[at].1.record.0[0], pushed[at].1.bodies.len());
+    assert_eq!((shape(2), shape(3)), ((3, 1), (4, 2)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

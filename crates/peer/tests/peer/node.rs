@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use paquebot_log::{AppendError, Body, BoxFuture};
+use paquebot_log::{AppendError, Body, BoxFuture, RecordBodies};
 use paquebot_model::RecordId;
 use paquebot_peer::{
-    Authority, BodyName, Host, Identity, JoinRefusal, JoinRequest, NodeName, Offer, Peer, PeerServer, Peers, Push,
-    Refusal, Snapshot, SnapshotHeader, Tls, Welcome,
+    Authority, BodyName, Host, Identity, JoinRefusal, JoinRequest, NodeName, Offer, Peer, PeerServer, Peers, Refusal,
+    Snapshot, SnapshotHeader, Tls, Welcome,
 };
 use paquebot_store::fs::RealFs;
 use paquebot_store::{BodyFile, GroupItem, Location, Store};
@@ -114,7 +114,7 @@ impl Drop for Node {
 /// A host that remembers.
 pub struct Remembering {
     store: Arc<Store>,
-    pub pushed: Mutex<Vec<(NodeName, Push)>>,
+    pub pushed: Mutex<Vec<(NodeName, RecordBodies)>>,
     pub bodies: Mutex<HashMap<BodyName, Location>>,
     pub damaged: Mutex<Vec<BodyName>>,
     /// What a copy of a shard has, and after how many chunks it fails.
@@ -159,8 +159,8 @@ pub fn body(bytes: Vec<u8>) -> Body {
     Body::Bytes { hash: hash(&bytes), bytes: bytes.into() }
 }
 
-pub fn push(number: u8, bodies: Vec<Body>) -> Push {
-    Push { shard: ShardId(3), record: RecordId([number; 16]), after: Sequence(9), bodies }
+pub fn push(number: u8, bodies: Vec<Body>) -> Vec<RecordBodies> {
+    vec![RecordBodies { shard: ShardId(3), record: RecordId([number; 16]), after: Sequence(9), bodies }]
 }
 
 /// Octets that do not repeat.
@@ -199,12 +199,12 @@ impl Snapshot for Copy {
 }
 
 impl Host for Remembering {
-    fn receive<'a>(&'a self, from: &'a NodeName, push: Push) -> BoxFuture<'a, Result<(), AppendError>> {
+    fn receive<'a>(&'a self, from: &'a NodeName, records: Vec<RecordBodies>) -> BoxFuture<'a, Result<(), AppendError>> {
         Box::pin(async move {
             if let Some(refusal) = self.refusal.lock().clone() {
                 return Err(refusal);
             }
-            self.pushed.lock().push((from.clone(), push));
+            self.pushed.lock().extend(records.into_iter().map(|record| (from.clone(), record)));
             Ok(())
         })
     }
