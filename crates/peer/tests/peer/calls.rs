@@ -23,14 +23,15 @@ async fn bodies_arrive_with_their_record() {
     let mixed = vec![body(b"two".to_vec()), Body::Staged(Arc::new(staged.finish().unwrap()))];
     a.to(&b).push(push(2, mixed)).await.unwrap();
 
-    let pushed = b.host.pushed.lock();
-    let (from, first) = &pushed[0];
-    assert_eq!((from, first.shard, first.record.0[0], first.after.0), (&name("a"), ShardId(3), 1, 9));
-    assert!(matches!(&first.bodies[0], Body::Bytes { bytes, .. } if bytes[..] == *b"one"));
-    assert!(matches!(&first.bodies[1], Body::Bytes { bytes, .. } if bytes.is_empty()));
-    assert!(matches!(&first.bodies[2], Body::Staged(blob) if blob.len() == 300 << 10));
-    assert!(matches!(&pushed[1].1.bodies[1], Body::Staged(blob) if blob.hash() == hash(&large)));
-    drop(pushed);
+    {
+        let pushed = b.host.pushed.lock();
+        let (from, first) = &pushed[0];
+        assert_eq!((from, first.shard, first.record.0[0], first.after.0), (&name("a"), ShardId(3), 1, 9));
+        assert!(matches!(&first.bodies[0], Body::Bytes { bytes, .. } if bytes[..] == *b"one"));
+        assert!(matches!(&first.bodies[1], Body::Bytes { bytes, .. } if bytes.is_empty()));
+        assert!(matches!(&first.bodies[2], Body::Staged(blob) if blob.len() == 300 << 10));
+        assert!(matches!(&pushed[1].1.bodies[1], Body::Staged(blob) if blob.hash() == hash(&large)));
+    }
 
     // Those of several records at once.
     let both =
