@@ -20,6 +20,9 @@ pub enum FormatError {
     /// Another program holds a lock; trying again later helps.
     #[error("{path} is in use: {by}")]
     InUse { path: PathBuf, by: String },
+    /// Machines share the file system that it is on: path, operation and what to do instead.
+    #[error(transparent)]
+    Shared(paquebot_guard::Refusal),
     #[error("there is no message with UID {0}")]
     NoMessage(Uid),
     /// What is before the place is served; nothing is written to the file.

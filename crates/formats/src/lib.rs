@@ -17,6 +17,7 @@ mod maildir;
 mod mbx;
 mod mix;
 mod names;
+mod netfs;
 mod rewrite;
 
 pub use driver::{Abilities, Access, Children, DRIVERS, Driver, Found, Owner, Root, Sessions, driver, recognise};

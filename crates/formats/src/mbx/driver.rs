@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use paquebot_guard::Purpose;
 use paquebot_types::{Flags, Keyword, MailboxName, Uid, UidSet, UidValidity};
 
 use super::layout::{self, Header};
@@ -16,6 +17,7 @@ use crate::error::FormatError;
 use crate::lock::{Flock, Kind, LockFile};
 use crate::mailbox::{Arriving, Body, Changes, Expunged, Message, OpenMailbox, State};
 use crate::names;
+use crate::netfs;
 
 /// The driver of mbx.
 #[derive(Debug)]
@@ -52,11 +54,15 @@ impl Driver for Mbx {
 
     fn open(&self, root: &Root, name: &MailboxName, access: Access) -> Result<Box<dyn OpenMailbox>, FormatError> {
         let path = names::existing(root, name, &is_mbx)?;
+        if access == Access::Write {
+            netfs::may_change(&path, Purpose::Sessions)?;
+        }
         Ok(Box::new(open::Mbx::open(&path, access)?))
     }
 
     fn create(&self, root: &Root, name: &MailboxName, validity: UidValidity) -> Result<(), FormatError> {
         let path = names::new_file(root, name)?;
+        netfs::may_change(&path, Purpose::Sessions)?;
         change::create(&path, &Header { validity, uid_last: 0, keywords: Vec::new(), updater: 0 })?;
         names::settle(root, &path)
     }

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
+use paquebot_guard::Purpose;
 use paquebot_types::{Flags, Keyword, MailboxName, Uid, UidSet, UidValidity};
 
 use super::layout::{self, Meta};
@@ -13,6 +14,7 @@ use crate::error::FormatError;
 use crate::lock::{Flock, Kind};
 use crate::mailbox::{Arriving, Body, Changes, Expunged, Message, OpenMailbox, State};
 use crate::names;
+use crate::netfs;
 
 /// The driver of mix.
 #[derive(Debug)]
@@ -50,11 +52,15 @@ impl Driver for Mix {
 
     fn open(&self, root: &Root, name: &MailboxName, access: Access) -> Result<Box<dyn OpenMailbox>, FormatError> {
         let path = names::existing(root, name, &is_mix)?;
+        if access == Access::Write {
+            netfs::may_change(&path, Purpose::Sessions)?;
+        }
         Ok(Box::new(open::Mix::open(&path, access)?))
     }
 
     fn create(&self, root: &Root, name: &MailboxName, validity: UidValidity) -> Result<(), FormatError> {
         let path = names::path(root, name)?;
+        netfs::may_change(&path, Purpose::Sessions)?;
         if is_mix(&path).unwrap_or(false) {
             return Err(FormatError::Exists(name.clone()));
         }

@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
+use paquebot_guard::{FileSystem, Purpose, Verdict};
 use rustix::fs::FallocateFlags;
 
 use super::{File, FileSize, Fs, FsKind, FsLock, LockError};
@@ -54,9 +55,15 @@ impl Fs for RealFs {
     }
 
     fn kind(&self, path: &Path) -> io::Result<FsKind> {
-        let kind = FsKind(rustix::fs::statfs(path)?.f_type as u32);
-        // `fuseblk` is a local disk behind a user-space driver (NTFS, exFAT); it has FUSE's number.
-        if kind == FsKind::FUSE && mount_type(path)?.as_deref() == Some("fuseblk") { Ok(FsKind(0)) } else { Ok(kind) }
+        let found = FileSystem::of(path)?;
+        Ok(match paquebot_guard::judge(&found, Purpose::Store, &FileSystem::of) {
+            // An overlay is of the kind of what is below it; a type of mount that is shared may have a number that nobody knows.
+            Verdict::Refused { magic, .. } if FsKind(magic).shared().is_some() => FsKind(magic),
+            Verdict::Refused { .. } => FsKind::NFS,
+            // A local disk behind a user-space driver has FUSE's number.
+            Verdict::Local { .. } if FsKind(found.magic) == FsKind::FUSE => FsKind(0),
+            Verdict::Local { .. } => FsKind(found.magic),
+        })
     }
 
     fn lock(&self, path: &Path) -> Result<Box<dyn FsLock>, LockError> {
@@ -122,21 +129,4 @@ impl File for fs::File {
     fn sync_all(&self) -> io::Result<()> {
         self.sync_all()
     }
-}
-
-/// The type of the mount that holds `path`, from the kernel's table of mounts.
-fn mount_type(path: &Path) -> io::Result<Option<String>> {
-    let path = path.canonicalize()?;
-    let table = fs::read_to_string("/proc/self/mountinfo")?;
-    let mut best: Option<(usize, String)> = None;
-    for line in table.lines() {
-        // id parent major:minor root mount-point options optional-fields - type source super-options (proc(5))
-        let Some((before, after)) = line.split_once(" - ") else { continue };
-        let (Some(point), Some(kind)) = (before.split(' ').nth(4), after.split(' ').next()) else { continue };
-        let longer = best.as_ref().is_none_or(|(len, _)| point.len() >= *len);
-        if longer && path.starts_with(point) {
-            best = Some((point.len(), kind.to_owned()));
-        }
-    }
-    Ok(best.map(|(_, kind)| kind))
 }
