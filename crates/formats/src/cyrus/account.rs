@@ -56,14 +56,20 @@ impl Account {
             return Err(FormatError::CannotHold(text));
         }
         let mailboxes = Mailboxes::open(&store)?;
-        let user = match &root.user {
+        let mut user = match &root.user {
             Some(user) => user.clone(),
             None => only_user(&mailboxes)?,
         };
-        let inbox = Internal::inbox(&user);
-        let inbox =
-            inbox.ok_or_else(|| FormatError::CannotHold(format!("{user} cannot be a user of a Cyrus store")))?;
-        let inbox_id = mailboxes.get(&inbox).map(|entry| entry.unique_id).filter(|id| !id.is_empty());
+        let refused = || FormatError::CannotHold(format!("{user} cannot be a user of a Cyrus store"));
+        let mut inbox = Internal::inbox(&user).ok_or_else(refused)?;
+        let mut entry = mailboxes.get(&inbox);
+        let lower = user.to_lowercase();
+        // Cyrus has users in lower case, unless it was told not to.
+        if let (None, Some(other)) = (&entry, Internal::inbox(&lower).filter(|_| lower != user)) {
+            entry = mailboxes.get(&other);
+            (user, inbox) = if entry.is_some() { (lower, other) } else { (user, inbox) };
+        }
+        let inbox_id = entry.map(|entry| entry.unique_id).filter(|id| !id.is_empty());
         Ok(Self { store, user, inbox, inbox_id, mailboxes })
     }
 
@@ -84,7 +90,12 @@ impl Account {
         if entry.intermediate || !self.may(&entry, 'r') {
             return Err(absent());
         }
-        let Some(place) = self.store.place(&internal, &entry.partition, &entry.unique_id, entry.by_name) else {
+        let place = |by_name| self.store.place(&internal, &entry.partition, &entry.unique_id, by_name);
+        // The other one, if a server is just changing from one to the other.
+        let moved = || place(!entry.by_name).filter(|place| place.index.exists());
+        let place =
+            place(entry.by_name).map(|place| if place.index.exists() { place } else { moved().unwrap_or(place) });
+        let Some(place) = place else {
             let text =
                 format!("{name} lies in the partition {:?}, which the configuration does not have", entry.partition);
             return Err(FormatError::CannotHold(text));

@@ -8,8 +8,6 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use paquebot_types::SpecialUse;
-
 use super::database::Database;
 use super::octets::u32_at;
 use super::report;
@@ -85,16 +83,16 @@ fn parse(octets: &[u8]) -> Option<Option<Vec<u8>>> {
     })
 }
 
-/// The key and value of what the owner has a mailbox for.
-pub fn own_special_use(subject: &str, special_use: SpecialUse) -> (Vec<u8>, Vec<u8>) {
-    let text = special_use.as_str().as_bytes();
-    let mut value = (text.len() as u32).to_be_bytes().to_vec();
+/// The key and value of a note, of everybody's or of the owner's.
+pub fn write(subject: &str, note: &Annotation) -> (Vec<u8>, Vec<u8>) {
+    let user = if note.shared { "" } else { OWNER };
+    let mut value = u32::try_from(note.value.len()).unwrap_or(u32::MAX).to_be_bytes().to_vec();
     value.extend([0; 4]);
-    value.extend(text);
+    value.extend(&note.value);
     value.extend(b"\0text/plain\0");
     // No date, no mod-sequence, no flags.
     value.extend([0; 8 + 8 + 1]);
-    (format!("{subject}\0/specialuse\0{OWNER}\0").into_bytes(), value)
+    (format!("{subject}\0{}\0{user}\0", note.entry).into_bytes(), value)
 }
 
 #[cfg(test)]
@@ -105,6 +103,9 @@ mod tests {
     fn values_are_of_either_width() {
         let wide = b"\0\0\0\x05\0\0\0\0\\Sent\0text/plain\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x23\0";
         assert_eq!(parse(wide), Some(Some(b"\\Sent".to_vec())));
+        let note = Annotation { entry: "/specialuse".into(), shared: false, value: b"\\Sent".to_vec() };
+        let (key, value) = write("abc", &note);
+        assert_eq!((&key[..], parse(&value)), (&b"abc\0/specialuse\0[.OwNeR.]\0"[..], Some(Some(note.value))));
         let narrow = b"\0\0\0\x05\\Sent\0text/plain\0\0\0\0\0";
         assert_eq!(parse(narrow), Some(Some(b"\\Sent".to_vec())));
         let gone = b"\0\0\0\0\0\0\0\0\0text/plain\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x23\x01";

@@ -27,6 +27,7 @@ use super::index::Version;
 use super::name::{Internal, Spread, by_id};
 use crate::driver::Owner;
 use crate::error::FormatError;
+use crate::mailbox::Annotation;
 use files::Files;
 pub use mailbox::MailboxExport;
 
@@ -88,6 +89,8 @@ pub struct NewMailbox {
     pub highest_modseq: Option<ModSeq>,
     pub subscribed: bool,
     pub special_use: Option<SpecialUse>,
+    /// What is noted at the mailbox.
+    pub annotations: Vec<Annotation>,
 }
 
 /// What could not be kept as it was.
@@ -149,7 +152,7 @@ impl Export {
     }
 
     /// Ends the store: the user's own files, and the list for the server. Gives what could not be kept.
-    pub fn finish(mut self) -> Result<Vec<Lost>, FormatError> {
+    pub fn finish(self) -> Result<Vec<Lost>, FormatError> {
         let files = Files { owner: self.target.owner };
         let configuration = self.target.configuration.clone();
         std::fs::create_dir_all(&configuration).map_err(|source| files::failed("make", &configuration, source))?;
@@ -161,20 +164,17 @@ impl Export {
             files.write(&path, self.subscribed().as_bytes())?;
         }
         if !self.notes.is_empty() {
-            // The server's own notes are in it too: only a new server has none.
-            let path = configuration.join("annotations.db");
-            if path.exists() {
-                let what = "its special use: the server has notes already, set it through IMAP";
-                self.lost.push(Lost { mailbox: MailboxName::inbox(), uid: None, what });
-            } else {
-                files.write(&path, &database::write_twoskip(&self.notes))?;
-            }
+            files.write(&self.annotations(), &database::write_twoskip(&self.notes))?;
         }
         match self.target.release {
             Release::V3_6 => files.write(&configuration.join("mailboxes.json"), self.json().as_bytes())?,
             _ => files.write(&configuration.join("mailboxes.txt"), self.lines().as_bytes())?,
         }
         Ok(self.lost)
+    }
+
+    fn annotations(&self) -> PathBuf {
+        self.target.configuration.join("annotations.db")
     }
 
     fn version(&self) -> Result<Version, FormatError> {

@@ -16,7 +16,7 @@
 //!   directories are spread, they are found; mailboxes are below `INBOX`, as without `altnamespace`.
 //!
 //! [`Root::user`](crate::Root) is the user's name in the store, with a domain (`jo@example.org`) for a virtual one. It may be left out where there is
-//! one user only; [`users`] gives all. Beside the user's own mailboxes those of others are served that the store's access lists let the user see and
+//! one user only; [`users`] gives all. [`Root::inbox`](crate::Root) and [`Root::owner`](crate::Root) mean nothing here. Beside the user's own mailboxes those of others are served that the store's access lists let the user see and
 //! read, by name and as `anyone`: groups are not known.
 //!
 //! # What is kept from clients

@@ -14,7 +14,7 @@ use crate::cyrus::index::{self, NewHeader, NewRecord, Version};
 use crate::cyrus::name::Internal;
 use crate::cyrus::{annotation, header};
 use crate::error::FormatError;
-use crate::mailbox::Arriving;
+use crate::mailbox::{Annotation, Arriving};
 
 /// A message is copied in pieces of this size.
 const PIECE: usize = 256 << 10;
@@ -124,16 +124,32 @@ impl<'a> MailboxExport<'a> {
         self.files.write(&self.directory.join("cyrus.cache"), &[0; 4])?;
         self.files.write(&self.directory.join("cyrus.index"), &index)?;
         self.files.flush(&self.directory)?;
-        let subject = if self.export.target.release == Release::V2_4 { name.clone() } else { unique_id.clone() };
-        if let Some(special_use) = self.mailbox.special_use {
-            let (key, value) = annotation::own_special_use(&subject, special_use);
-            self.export.notes.insert(key, value);
-        }
+        self.keep_notes();
         if self.mailbox.subscribed {
             self.export.subscriptions.push(self.internal.clone());
         }
         self.export.mailboxes.insert(name, Listed { unique_id, uid_validity: self.mailbox.uid_validity });
         Ok(())
+    }
+
+    /// What is noted at the mailbox, and what it is for, which is a note too. The server's database of notes is not changed: it is made where there is none.
+    fn keep_notes(&mut self) {
+        let special_use = self.mailbox.special_use.map(|special_use| Annotation {
+            entry: "/specialuse".into(),
+            shared: false,
+            value: special_use.as_str().into(),
+        });
+        let notes: Vec<Annotation> =
+            special_use.into_iter().chain(std::mem::take(&mut self.mailbox.annotations)).collect();
+        let lost = match self.export.target.release {
+            Release::V3_6 => "its special use and notes: the server has notes already, set them through IMAP",
+            _ => "its special use and notes: set them through IMAP",
+        };
+        if self.export.target.release == Release::V3_6 && !self.export.annotations().exists() {
+            self.export.notes.extend(notes.iter().map(|note| annotation::write(&self.unique_id, note)));
+        } else if !notes.is_empty() {
+            self.export.lost.push(Lost { mailbox: self.mailbox.name.clone(), uid: None, what: lost });
+        }
     }
 
     /// Copies a message into its file; gives its SHA-1, and the length of its header with the blank line.

@@ -14,8 +14,18 @@ use crate::sharing::Octets;
 struct Written {
     mailboxes: Vec<(Found, Box<dyn OpenMailbox>)>,
     lost: Vec<Lost>,
+    /// Mailboxes' names, entries as METADATA has them, and values.
+    notes: Vec<(&'static str, &'static str, &'static str)>,
     /// Where they still are.
     _fixture: tempfile::TempDir,
+}
+
+impl Written {
+    /// As if there had been none.
+    fn without_notes(&mut self) {
+        self.mailboxes.iter_mut().for_each(|(found, _)| found.special_use = None);
+        self.notes.clear();
+    }
 }
 
 fn export(target: Target) -> Written {
@@ -33,6 +43,7 @@ fn export(target: Target) -> Written {
             highest_modseq: state.highest_modseq,
             subscribed: found.subscribed,
             special_use: found.special_use,
+            annotations: driver.annotations(&root, &found.name).unwrap(),
         };
         let mut mailbox = export.mailbox(&new).unwrap();
         for message in open.messages().to_vec() {
@@ -50,7 +61,12 @@ fn export(target: Target) -> Written {
         mailbox.finish().unwrap();
         written.push((found, open));
     }
-    Written { mailboxes: written, lost: export.finish().unwrap(), _fixture: directory }
+    let notes = vec![
+        ("INBOX/Entw&APw-rfe", "/shared/comment", "our folder"),
+        ("INBOX/Entw&APw-rfe", "/private/comment", "my folder"),
+        ("INBOX/Sent", "/shared/vendor/cmu/cyrus-imapd/expire", "30"),
+    ];
+    Written { mailboxes: written, lost: export.finish().unwrap(), notes, _fixture: directory }
 }
 
 fn target(server: &Server, user: &str, release: Release, directories: Directories) -> Target {
@@ -101,6 +117,10 @@ fn same(server: &mut Server, user: &str, written: &mut Written, step: Step) {
     let mut client = server.client(user);
     let listed = client.command("LIST (SPECIAL-USE) \"\" \"*\" RETURN (SPECIAL-USE)");
     let subscribed = client.command("LSUB \"\" \"*\"");
+    for (name, entry, value) in &written.notes {
+        let answer = client.command(&format!("GETMETADATA \"{name}\" {entry}"));
+        assert!(answer.contains(&format!("\"{entry}\" \"{value}\"")), "{answer}");
+    }
     for (found, open) in &mut written.mailboxes {
         let name = paquebot_protocol::encode_utf7(found.name.as_str()).into_owned();
         let answer = client.command(&format!("SELECT \"{name}\""));
@@ -192,6 +212,8 @@ fn an_export_for_an_earlier_release_is_served_by_cyrus() {
         let options = "altnamespace: no\nunixhierarchysep: yes\nmailbox_legacy_dirs: yes\n";
         let Some(mut server) = Server::new(options) else { return };
         let mut written = export(target(&server, "alice", release, Directories::ByName));
+        let lost = written.lost.iter().map(|lost| lost.mailbox.to_string()).collect::<Vec<_>>();
+        assert_eq!(lost, ["INBOX/Entwürfe", "INBOX/Sent"]);
         // The list is as the earlier server's tool wants it: of 3.6 it is only asked for the format that 3.6 has.
         let lines = std::fs::read_to_string(server.path().join("conf/mailboxes.txt")).unwrap();
         assert!(lines.contains("user.alice.Sent\t0 default alice\tlrswipkxtecdan\t\n"), "{lines}");
@@ -205,12 +227,7 @@ fn an_export_for_an_earlier_release_is_served_by_cyrus() {
         export(beside);
         let list = std::fs::read(other.path().join("conf/mailboxes.json")).unwrap();
         take_over(&mut server, "alice", &list, Step::Reconstruct);
-        // Which mailbox is for what went by names then.
-        written
-            .mailboxes
-            .iter_mut()
-            .filter(|_| release == Release::V2_4)
-            .for_each(|(found, _)| found.special_use = None);
+        written.without_notes();
         same(&mut server, "alice", &mut written, Step::Reconstruct);
     }
 }
@@ -247,6 +264,7 @@ fn what_cannot_be_kept_is_refused_or_told() {
         highest_modseq: Some(ModSeq(1 << 40)),
         subscribed: true,
         special_use: None,
+        annotations: Vec::new(),
     };
     for name in ["a!b", "a;b", "a^b", &"x".repeat(500)] {
         assert!(matches!(export.mailbox(&new(name)), Err(FormatError::CannotHold(_))), "{name}");

@@ -137,6 +137,14 @@ fn expunged_messages_can_be_brought_back() {
 }
 
 #[test]
+fn users_are_in_lower_case() {
+    let directory = unpack("cyrus");
+    let (driver, root) = (driver("cyrus").unwrap(), root(directory.path(), Some("Alice")));
+    let inbox = driver.open(&root, &MailboxName::inbox(), Access::Read).unwrap();
+    assert_eq!(inbox.messages().len(), 24);
+}
+
+#[test]
 fn a_user_must_be_named_where_there_are_several() {
     let directory = unpack("cyrus");
     let (driver, nobody) = (driver("cyrus").unwrap(), root(directory.path(), None));
