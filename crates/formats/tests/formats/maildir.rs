@@ -1,5 +1,8 @@
 //! Maildir, as Dovecot, Courier and delivery agents without a server leave it.
 
+mod beside;
+mod server;
+
 use std::path::Path;
 
 use paquebot_formats::{Access, Changes, Driver, Expunged, FormatError, OpenMailbox, Root, driver};
