@@ -10,14 +10,16 @@
 //!
 //! - an `imapd.conf`: its `configdirectory`, `partition-*`, `metapartition-*`, `metapartition_files`, `archivepartition-*`, `hashimapspool`,
 //!   `fulldirhash`, `altnamespace`, `unixhierarchysep`, `userprefix`, `sharedprefix`, `mboxlist_db_path`, `annotation_db_path` and
-//!   `mboxname_lockpath` count, with the defaults of Cyrus 3: names of an older server that had neither `altnamespace` nor `unixhierarchysep` in its file
-//!   are as clients knew them if the file says `no` to both;
+//!   `mboxname_lockpath` count, with the defaults of Cyrus 3. A file of Cyrus 2 that has neither `altnamespace` nor `unixhierarchysep` wants `no` for
+//!   both, which was the default then;
 //! - a directory with `conf` (the configuration directory) and `spool` (the partition) in it, as a store is copied from elsewhere. However its
 //!   directories are spread, they are found; mailboxes are below `INBOX`, as without `altnamespace`.
 //!
 //! [`Root::user`](crate::Root) is the user's name in the store, with a domain (`jo@example.org`) for a virtual one. It may be left out where there is
-//! one user only; [`users`] gives all. [`Root::inbox`](crate::Root) and [`Root::owner`](crate::Root) mean nothing here. Beside the user's own mailboxes those of others are served that the store's access lists let the user see and
-//! read, by name and as `anyone`: groups are not known.
+//! one user only; [`users`] gives all. [`Root::inbox`](crate::Root) and [`Root::owner`](crate::Root) mean nothing here.
+//!
+//! Beside the user's own mailboxes those of others are served that the store's access lists let the user see and read, by name and as `anyone`: groups
+//! are not known. Without `altnamespace` they are `user/bob/Work` and `lists/announce`, with it below `userprefix` and `sharedprefix`.
 //!
 //! # What is kept from clients
 //!

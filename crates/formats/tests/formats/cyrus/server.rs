@@ -28,9 +28,7 @@ impl Server {
     pub fn new(options: &str) -> Option<Self> {
         let packages = packages()?;
         let directory = tempfile::tempdir().unwrap();
-        let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-        let [port, lmtp] = listeners.map(|listener| listener.local_addr().unwrap().port());
-        let server = Self { directory, packages, port, lmtp, master: None };
+        let server = Self { directory, packages, port: 0, lmtp: 0, master: None };
         for folder in ["conf", "spool", "run"] {
             std::fs::create_dir(server.path().join(folder)).unwrap();
         }
@@ -45,16 +43,6 @@ impl Server {
              sasl_mech_list: PLAIN\nautocreate_quota: -1\nmunge8bit: no\n{options}"
         );
         std::fs::write(server.configuration(), configuration).unwrap();
-        let service = |name: &str, program: &str, port: u16| {
-            let program = server.program(program);
-            format!(
-                "  {name} cmd=\"{} -C {here}/imapd.conf\" listen=\"127.0.0.1:{port}\" prefork=0\n",
-                program.display()
-            )
-        };
-        let services = service("imap", "imapd", port) + &service("lmtp", "lmtpd", lmtp).replace(" -C", " -a -C");
-        let services = format!("START {{\n}}\nSERVICES {{\n{services}}}\nEVENTS {{\n}}\n");
-        std::fs::write(server.path().join("cyrus.conf"), services).unwrap();
         server.give_away();
         Some(server)
     }
@@ -103,20 +91,57 @@ impl Server {
         said
     }
 
-    /// Starts the server, and waits until it answers.
+    /// Starts the server, and waits until it answers: on other ports if somebody has taken these in between.
     pub fn start(&mut self) {
+        assert!((0..3).any(|_| self.start_on_free_ports()), "cyrus does not answer");
+    }
+
+    fn start_on_free_ports(&mut self) -> bool {
+        self.stop();
+        let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        [self.port, self.lmtp] = listeners.map(|listener| listener.local_addr().unwrap().port());
         let here = self.path().to_owned();
+        let service = |name: &str, program: &str, options: &str, port: u16| {
+            let (program, here) = (self.program(program), here.display());
+            format!(
+                "  {name} cmd=\"{} {options} -C {here}/imapd.conf\" listen=\"127.0.0.1:{port}\" prefork=0\n",
+                program.display()
+            )
+        };
+        let services = service("imap", "imapd", "", self.port) + &service("lmtp", "lmtpd", "-a", self.lmtp);
+        let services = format!("START {{\n}}\nSERVICES {{\n{services}}}\nEVENTS {{\n}}\n");
+        std::fs::write(here.join("cyrus.conf"), services).unwrap();
         let mut command = self.command(&self.program("master"));
         command.arg("-C").arg(here.join("imapd.conf")).arg("-M").arg(here.join("cyrus.conf"));
         command.arg("-p").arg(here.join("run/master.pid"));
         // So that all of it can be ended at once.
         command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         self.master = Some(command.spawn().unwrap());
-        let until = Instant::now() + LIMIT;
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            assert!(Instant::now() < until, "cyrus does not answer");
+        let until = Instant::now() + LIMIT / 3;
+        let greets = |port: u16| {
+            let Ok(stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
+            let mut line = String::new();
+            BufReader::new(stream).read_line(&mut line).is_ok() && line.contains("Cyrus")
+        };
+        while !(greets(self.port) && greets(self.lmtp)) {
+            if Instant::now() > until {
+                return false;
+            }
             std::thread::sleep(Duration::from_millis(20));
         }
+        true
+    }
+
+    fn stop(&mut self) {
+        let Some(mut master) = self.master.take() else { return };
+        let group = rustix::process::Pid::from_child(&master);
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::TERM);
+        let until = Instant::now() + Duration::from_secs(5);
+        while matches!(master.try_wait(), Ok(None)) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        let _ = master.wait();
     }
 
     pub fn client(&self, user: &str) -> Client {
@@ -172,15 +197,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let Some(mut master) = self.master.take() else { return };
-        let group = rustix::process::Pid::from_child(&master);
-        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::TERM);
-        let until = Instant::now() + Duration::from_secs(5);
-        while matches!(master.try_wait(), Ok(None)) && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-        let _ = master.wait();
+        self.stop();
     }
 }
 
