@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::process::{self, find, is_root, output_of, root};
 
-/// The real clients and servers that `tests/interop` drives, and what `tests/crash` and `tests/cluster` break machines with.
+/// The real clients and servers that `tests/interop` and the formats' tests drive, and what `tests/crash` and `tests/cluster` break machines with.
 const DEBIAN: &[&str] = &[
     "curl",
     "etcd-server",
@@ -42,6 +42,7 @@ const DEBIAN: &[&str] = &[
     "openssl",
     "perl",
     "postfix",
+    "procmail",
     "python3",
     "python3-venv",
     "strace",

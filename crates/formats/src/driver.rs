@@ -8,11 +8,12 @@ use crate::cyrus::Cyrus;
 use crate::error::FormatError;
 use crate::mailbox::{Annotation, OpenMailbox};
 use crate::maildir::Maildir;
+use crate::mbox::{Mbox, Mmdf};
 use crate::mbx::Mbx;
 use crate::mix::Mix;
 
 /// Every format, in the order in which an unknown store is tried: an exact magic before a likely one.
-pub static DRIVERS: &[&dyn Driver] = &[&Cyrus, &Maildir, &Mbx, &Mix];
+pub static DRIVERS: &[&dyn Driver] = &[&Cyrus, &Maildir, &Mbx, &Mix, &Mmdf, &Mbox];
 
 /// The driver of this name: `mbox`, `mmdf`, `mbx`, `mix`, `maildir`, `cyrus`.
 pub fn driver(name: &str) -> Option<&'static dyn Driver> {

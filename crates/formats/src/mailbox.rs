@@ -1,6 +1,7 @@
 //! An open mailbox, whatever its format.
 
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::time::Duration;
 
@@ -143,6 +144,17 @@ pub trait OpenMailbox: Send {
     /// How long until [`Self::refresh`] should be called without a hint.
     fn patience(&self) -> Duration {
         Duration::from_secs(15)
+    }
+
+    /// Whether another program has asked for the mailbox, by the format's own way: [`Self::give_up`] within some seconds is the answer. Where the mailbox was
+    /// taken already, as by a newer handle of ours, there is nothing to answer: [`State::read_only`] says it after this call.
+    fn asked_to_give_up(&mut self) -> bool {
+        false
+    }
+
+    /// Becomes readable when [`Self::asked_to_give_up`] is to be called; nothing is to be read from it. `None`: nobody asks.
+    fn take_over_signal(&self) -> Option<BorrowedFd<'_>> {
+        None
     }
 
     /// Another session has asked for the mailbox, by the format's own way: what there is to save is saved, and from here on it is read-only.

@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 
 use crate::error::FormatError;
 
-const MAGIC: &[u8; 8] = b"PQBREWR1";
-/// The header: magic, device, inode, place, old size, new size, checksum of what follows, checksum of the header.
-const HEADER: usize = 8 + 5 * 8 + 8 + 8;
+const MAGIC: &[u8; 8] = b"PQBREWR2";
+/// The header: magic, device, inode, place, old size, new size, octets at the end that stay, checksum of what follows, checksum of the header.
+const HEADER: usize = 8 + 6 * 8 + 8 + 8;
 /// Pages reach the disk whole or not at all.
 const PAGE: u64 = 4096;
 const COPY: usize = 256 << 10;
@@ -37,8 +37,41 @@ pub fn rewrite(
     from: u64,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<u64, FormatError> {
+    replace(file, path, from, 0, write)
+}
+
+/// Puts octets in the place of as many others: all of them or none. Within one page that needs no journal, and is not flushed: the caller does that once for
+/// many. Whoever calls holds the locks that keep others out.
+pub fn patch(file: &File, path: &Path, at: u64, octets: &[u8]) -> Result<(), FormatError> {
+    let mut old = vec![0; octets.len()];
+    file.read_exact_at(&mut old, at).map_err(|source| failed("read", path, source))?;
+    let differs = |(old, new): (&u8, &u8)| old != new;
+    let Some(first) = old.iter().zip(octets).position(differs) else { return Ok(()) };
+    let last = old.iter().zip(octets).rposition(differs).unwrap_or(first);
+    let (from, new) = (at + first as u64, &octets[first..=last]);
+    let to = from + new.len() as u64;
+    if from / PAGE == (to - 1) / PAGE {
+        return file.write_all_at(new, from).map_err(|source| failed("write", path, source));
+    }
+    let size = file.metadata().map_err(|source| failed("look at", path, source))?.len();
+    replace(file, path, from, size - to, |out| out.write_all(new)).map(drop)
+}
+
+/// Whether a change was interrupted, and the file is in no state to be read.
+pub fn is_pending(path: &Path) -> bool {
+    journal_path(path).exists()
+}
+
+/// Replaces what is from `from` on, but for `tail` octets at the end; those stay where they are, so without them the length stays too.
+fn replace(
+    file: &File,
+    path: &Path,
+    from: u64,
+    tail: u64,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<u64, FormatError> {
     let journal = journal_path(path);
-    let result = make(file, &journal, from, write).and_then(|made| {
+    let result = make(file, &journal, (from, tail), write).and_then(|made| {
         apply(file, &made)?;
         Ok(made.new_size)
     });
@@ -102,6 +135,7 @@ struct Journal {
     from: u64,
     old_size: u64,
     new_size: u64,
+    tail: u64,
 }
 
 enum Compared {
@@ -114,7 +148,7 @@ enum Compared {
 fn make(
     mailbox: &File,
     path: &Path,
-    from: u64,
+    (from, tail): (u64, u64),
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<Journal> {
     let metadata = mailbox.metadata()?;
@@ -123,14 +157,17 @@ fn make(
     let mut out = Hashed { out: BufWriter::with_capacity(COPY, &file), hasher: blake3::Hasher::new(), bytes: 0 };
     out.out.seek(SeekFrom::Start(HEADER as u64))?;
     write(&mut out)?;
-    let new_size = from + out.bytes;
-    for hash in pages(mailbox, from, metadata.len()) {
+    let new_size = from + out.bytes + tail;
+    if tail > 0 && new_size != metadata.len() {
+        return Err(io::Error::other("a change within a file keeps its length"));
+    }
+    for hash in pages(mailbox, from, metadata.len() - tail) {
         out.write_all(&hash?)?;
     }
     let checksum = short(&out.hasher);
     out.out.flush()?;
     drop(out);
-    let numbers = [metadata.dev(), metadata.ino(), from, metadata.len(), new_size];
+    let numbers = [metadata.dev(), metadata.ino(), from, metadata.len(), new_size, tail];
     let mut header = MAGIC.to_vec();
     header.extend(numbers.iter().flat_map(|number| number.to_be_bytes()));
     header.extend(checksum);
@@ -140,7 +177,7 @@ fn make(
     if let Some(directory) = path.parent() {
         File::open(directory)?.sync_all()?;
     }
-    Ok(Journal { file, device: numbers[0], inode: numbers[1], from, old_size: metadata.len(), new_size })
+    Ok(Journal { file, device: numbers[0], inode: numbers[1], from, old_size: metadata.len(), new_size, tail })
 }
 
 /// Copies the new octets over. A full disk fails before the first of them.
@@ -150,8 +187,8 @@ fn apply(mailbox: &File, of: &Journal) -> io::Result<()> {
         rustix::fs::fallocate(mailbox, rustix::fs::FallocateFlags::empty(), size, of.new_size - size)?;
     }
     let (mut at, mut buffer) = (of.from, vec![0; COPY]);
-    while at < of.new_size {
-        let count = usize::try_from(of.new_size - at).map_or(COPY, |left| left.min(COPY));
+    while at < of.new_size - of.tail {
+        let count = usize::try_from(of.new_size - of.tail - at).map_or(COPY, |left| left.min(COPY));
         of.file.read_exact_at(&mut buffer[..count], HEADER as u64 + (at - of.from))?;
         mailbox.write_all_at(&buffer[..count], at)?;
         at += count as u64;
@@ -179,11 +216,11 @@ impl Journal {
         };
         let mut hasher = blake3::Hasher::new();
         hasher.update_reader(&mut file)?;
-        if short(&hasher) != header[48..56] {
+        if short(&hasher) != header[56..64] {
             return Ok(None);
         }
-        let (from, old_size, new_size) = (number(2), number(3), number(4));
-        Ok(Some(Self { file, device: number(0), inode: number(1), from, old_size, new_size }))
+        let (from, old_size, new_size, tail) = (number(2), number(3), number(4), number(5));
+        Ok(Some(Self { file, device: number(0), inode: number(1), from, old_size, new_size, tail }))
     }
 
     fn compare(&self, mailbox: &File, size: u64) -> io::Result<Compared> {
@@ -191,12 +228,13 @@ impl Journal {
         if !between.contains(&size) {
             return Ok(Compared::Other(size));
         }
-        let hashes = HEADER as u64 + self.new_size.saturating_sub(self.from);
+        let (old_end, new_end) = (self.old_size - self.tail, self.new_size - self.tail);
+        let hashes = HEADER as u64 + new_end.saturating_sub(self.from);
         let mut all_old = size == self.old_size;
         let (mut found, mut new) = (vec![0; PAGE as usize], vec![0; PAGE as usize]);
-        for (index, (at, end)) in page_ranges(self.from, self.old_size.max(self.new_size)).enumerate() {
+        for (index, (at, end)) in page_ranges(self.from, old_end.max(new_end)).enumerate() {
             let here = read_up_to(mailbox, &mut found, at, end.min(size))?;
-            let old_end = end.min(self.old_size);
+            let (file_old_end, old_end) = (old_end, end.min(old_end));
             let is_old = old_end > at && {
                 let mut old = [0; 8];
                 self.file.read_exact_at(&mut old, hashes + 8 * index as u64)?;
@@ -206,14 +244,14 @@ impl Journal {
                 page.is_some_and(|page| short(blake3::Hasher::new().update(page)) == old)
             };
             all_old &= is_old;
-            let new_end = end.min(self.new_size);
+            let new_end = end.min(new_end);
             let is_new = new_end > at && {
                 let new = &mut new[..(new_end - at) as usize];
                 self.file.read_exact_at(new, HEADER as u64 + (at - self.from))?;
                 here.starts_with(new)
             };
             // Space that was reserved for a longer file is zeros.
-            let reserved = at >= self.old_size && is_zeros(here);
+            let reserved = at >= file_old_end && is_zeros(here);
             // What was cut off already is no page of either.
             if !is_old && !is_new && !reserved && !here.is_empty() {
                 return Ok(Compared::Other(at));

@@ -32,7 +32,7 @@ impl Mailbox {
     /// As a crash leaves it that came when the journal was whole.
     fn with_journal(bytes: usize) -> Self {
         let mailbox = Self::new();
-        make(&mailbox.file, &journal_path(&mailbox.path()), FROM, |out| out.write_all(&new(bytes))).unwrap();
+        make(&mailbox.file, &journal_path(&mailbox.path()), (FROM, 0), |out| out.write_all(&new(bytes))).unwrap();
         mailbox
     }
 
@@ -120,4 +120,21 @@ fn a_journal_of_another_file_or_a_damaged_one_is_dropped() {
     mailbox.file.write_all_at(b"somebody else", 20_000).unwrap();
     assert_eq!(recover(&mailbox.file, &mailbox.path()).unwrap(), Recovered::Dropped);
     assert!(!journal.exists());
+}
+
+#[test]
+fn octets_within_a_file_are_replaced_and_a_crash_in_it_is_finished() {
+    // Within one page, and over the bound of two.
+    for at in [5_000, 8_190] {
+        let mailbox = Mailbox::new();
+        patch(&mailbox.file, &mailbox.path(), at, b"octets").unwrap();
+        let mut wanted = old();
+        wanted[at as usize..at as usize + 6].copy_from_slice(b"octets");
+        assert!(mailbox.octets() == wanted && !is_pending(&mailbox.path()));
+    }
+    let mailbox = Mailbox::new();
+    make(&mailbox.file, &journal_path(&mailbox.path()), (8_190, OLD - 8_196), |out| out.write_all(b"octets")).unwrap();
+    mailbox.file.write_all_at(b"oc", 8_190).unwrap();
+    assert_eq!(recover(&mailbox.file, &mailbox.path()).unwrap(), Recovered::Finished);
+    assert_eq!(&mailbox.octets()[8_188..8_198], &[&old()[8_188..8_190], b"octets", &old()[8_196..8_198]].concat()[..]);
 }

@@ -6,6 +6,7 @@ mod cyrus;
 mod fixtures;
 mod maildir;
 mod manifest;
+mod mbox;
 mod mbx;
 mod mix;
 mod mutations;

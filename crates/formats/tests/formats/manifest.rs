@@ -44,6 +44,8 @@ pub struct Message {
     pub keywords: Vec<String>,
     pub internaldate: String,
     pub rfc822_size: u64,
+    #[serde(default)]
+    pub body_octets: Option<u64>,
     pub sha256: String,
     #[serde(default)]
     pub modseq: Option<String>,
