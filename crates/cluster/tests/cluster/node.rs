@@ -9,11 +9,11 @@ use paquebot_cluster::identity::{Identity, Keys, NodeFile, random};
 use paquebot_cluster::placement::Table;
 use paquebot_cluster::registry::{Etcd, Member, Registry};
 use paquebot_etcd::{Addresses, Beginning, Managed, Settings};
-use paquebot_log::{AppendError, BoxFuture};
+use paquebot_log::{AppendError, BoxFuture, RecordBodies};
 use paquebot_log_etcd::{ClusterId, Options, connect};
 use paquebot_peer::{
-    Authority, BodyName, Fingerprint, Host, JoinRefusal, JoinRequest, NodeName, Offer, PeerServer, Push, Refusal,
-    Snapshot, Tls, Welcome,
+    Authority, BodyName, Fingerprint, Host, JoinRefusal, JoinRequest, NodeName, Offer, PeerServer, Refusal, Snapshot,
+    Tls, Welcome,
 };
 use paquebot_store::fs::RealFs;
 use paquebot_store::{BodyFile, Store};
@@ -175,7 +175,7 @@ pub async fn until_ok<T>(mut work: impl AsyncFnMut() -> Result<T, String>) -> T 
 struct Doorkeeper(Door);
 
 impl Host for Doorkeeper {
-    fn receive<'a>(&'a self, _: &'a NodeName, _: Push) -> BoxFuture<'a, Result<(), AppendError>> {
+    fn receive<'a>(&'a self, _: &'a NodeName, _: Vec<RecordBodies>) -> BoxFuture<'a, Result<(), AppendError>> {
         Box::pin(std::future::ready(Err(AppendError::Unavailable("not here".into()))))
     }
 
