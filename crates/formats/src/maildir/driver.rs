@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use paquebot_guard::Purpose;
 use paquebot_types::{Flags, Keyword, MailboxName, Uid, UidSet, UidValidity};
 
 use super::files::{self, Files};
@@ -13,6 +14,7 @@ use super::{failed, is_absent, subscriptions, unique, validity};
 use crate::driver::{Abilities, Access, Children, Driver, Found, Root, Sessions};
 use crate::error::FormatError;
 use crate::mailbox::{Arriving, Body, Changes, Expunged, Message, OpenMailbox, State};
+use crate::netfs;
 
 /// The driver of maildirs, with Dovecot's or Courier's files.
 #[derive(Debug)]
@@ -63,6 +65,9 @@ impl Driver for Maildir {
     fn open(&self, root: &Root, name: &MailboxName, access: Access) -> Result<Box<dyn OpenMailbox>, FormatError> {
         let tree = Tree::read(root)?;
         let path = tree.existing(name)?;
+        if access == Access::Write {
+            netfs::may_change(&path, Purpose::Maildir)?;
+        }
         Ok(Box::new(Mailbox::open(&tree, &path, Files::of(root), access)?))
     }
 
@@ -72,6 +77,7 @@ impl Driver for Maildir {
         if folders::is_maildir(&path) {
             return Err(FormatError::Exists(name.clone()));
         }
+        netfs::may_change(&path, Purpose::Maildir)?;
         make_directories(files, &path)?;
         if !name.is_inbox() && tree.layout == Layout::Flat {
             // The top is INBOX, and there always is one.

@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use paquebot_guard::Purpose;
 use paquebot_types::{Flags, Keyword, MailboxName, Uid, UidSet, UidValidity};
 
 use super::change;
@@ -18,6 +19,7 @@ use crate::error::FormatError;
 use crate::lock::{Dot, FileGuard, Kind, NoGuard, Session, identity};
 use crate::mailbox::{Arriving, Body, Changes, Expunged, Message, OpenMailbox, State};
 use crate::names;
+use crate::netfs;
 
 /// A file is recognised by its begin: blank lines and a separator, within so many octets.
 const BEGIN: u64 = 1023;
@@ -83,11 +85,15 @@ impl<F: OneFile> Driver for F {
 
     fn open(&self, root: &Root, name: &MailboxName, access: Access) -> Result<Box<dyn OpenMailbox>, FormatError> {
         let path = names::existing(root, name, &F::is_mailbox)?;
+        if access == Access::Write {
+            netfs::may_change(&path, Purpose::Spool)?;
+        }
         Ok(Box::new(Mailbox::open(F::SHAPE, &path, root.owner, access)?))
     }
 
     fn create(&self, root: &Root, name: &MailboxName, validity: UidValidity) -> Result<(), FormatError> {
         let path = names::new_file(root, name)?;
+        netfs::may_change(&path, Purpose::Spool)?;
         let text = change::empty(F::SHAPE, &Base { validity, uid_last: 0, keywords: Vec::new() });
         let made = OpenOptions::new().write(true).create_new(true).open(&path);
         let mut file = made.map_err(|source| failed("make", &path, source))?;
