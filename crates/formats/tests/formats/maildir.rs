@@ -207,8 +207,14 @@ fn what_is_appended_has_the_uid_asked_for_if_it_is_above_all() {
 
 /// As qmail-local does: written in `tmp`, linked into `new`.
 fn deliver(mailbox: &Path, unique: &str, text: &str) {
+    deliver_for(mailbox, unique, text, &|_| ());
+}
+
+/// The same for another user, whose `give` makes a file before anybody sees it.
+fn deliver_for(mailbox: &Path, unique: &str, text: &str, give: &dyn Fn(&Path)) {
     let (tmp, new) = (mailbox.join("tmp").join(unique), mailbox.join("new").join(unique));
     std::fs::write(&tmp, text).unwrap();
+    give(&tmp);
     std::fs::hard_link(&tmp, new).unwrap();
     std::fs::remove_file(tmp).unwrap();
 }

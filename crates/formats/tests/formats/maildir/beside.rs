@@ -165,12 +165,8 @@ fn nothing_is_lost_when_both_write_at_once() {
             });
             let delivered = scope.spawn(|| {
                 for n in 0..rounds {
-                    super::deliver(
-                        &directory,
-                        &format!("{}.{n}.agent", 1_700_000_000 + n),
-                        &format!("delivered {n}\n"),
-                    );
-                    give_away(&directory.join("new"));
+                    let unique = format!("{}.{n}.agent", 1_700_000_000 + n);
+                    super::deliver_for(&directory, &unique, &format!("delivered {n}\n"), &give_away);
                 }
             });
             let (ours, theirs) = (ours.join().unwrap(), theirs.join().unwrap());
