@@ -1,7 +1,7 @@
 //! Why a foreign mailbox cannot be served.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use paquebot_types::{MailboxName, Uid};
 
@@ -32,4 +32,12 @@ pub enum FormatError {
     Full(#[source] io::Error),
     #[error("cannot {doing} {path}")]
     Io { doing: &'static str, path: PathBuf, source: io::Error },
+}
+
+/// What the system answered when something was done to a file; a full disk, and a quota that is used up, for what they are.
+pub(crate) fn failed(doing: &'static str, path: &Path, source: io::Error) -> FormatError {
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FormatError::Full(source),
+        _ => FormatError::Io { doing, path: path.into(), source },
+    }
 }

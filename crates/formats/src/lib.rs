@@ -7,6 +7,7 @@
 //! All of this blocks, and knows neither sessions nor the native store. What a format cannot do it says as data ([`Abilities`]), so nobody above asks
 //! for a format's name.
 
+mod clock;
 pub mod cyrus;
 mod date;
 mod driver;

@@ -88,6 +88,11 @@ pub trait Body: Send {
         self.len() == 0
     }
 
+    /// How many octets there are from `offset` on, of so many that are wanted.
+    fn within(&self, offset: u64, wanted: usize) -> usize {
+        usize::try_from(self.len().saturating_sub(offset)).map_or(wanted, |left| left.min(wanted))
+    }
+
     /// Reads octets from `offset` on, as many as fit and there are; gives how many.
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
 }
@@ -158,5 +163,8 @@ pub trait OpenMailbox: Send {
     }
 
     /// Another session has asked for the mailbox, by the format's own way: what there is to save is saved, and from here on it is read-only.
-    fn give_up(&mut self) -> Result<(), FormatError>;
+    /// Nothing where many have it.
+    fn give_up(&mut self) -> Result<(), FormatError> {
+        Ok(())
+    }
 }

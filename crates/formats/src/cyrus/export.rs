@@ -25,8 +25,9 @@ use paquebot_types::{MailboxName, ModSeq, SpecialUse, Uid, UidValidity};
 use super::database;
 use super::index::Version;
 use super::name::{Internal, Spread, by_id};
+use crate::clock;
 use crate::driver::Owner;
-use crate::error::FormatError;
+use crate::error::{FormatError, failed};
 use crate::mailbox::Annotation;
 use files::Files;
 pub use mailbox::MailboxExport;
@@ -155,7 +156,7 @@ impl Export {
     pub fn finish(self) -> Result<Vec<Lost>, FormatError> {
         let files = Files { owner: self.target.owner };
         let configuration = self.target.configuration.clone();
-        std::fs::create_dir_all(&configuration).map_err(|source| files::failed("make", &configuration, source))?;
+        std::fs::create_dir_all(&configuration).map_err(|source| failed("make", &configuration, source))?;
         if !self.subscriptions.is_empty() {
             let path = configuration.join(self.user_file("sub"));
             if let Some(above) = path.parent() {
@@ -260,7 +261,7 @@ impl Export {
 
     /// What `ctl_mboxlist -u` reads in 3.6.
     fn json(&self) -> String {
-        let now = now();
+        let now = clock::seconds_32();
         let entry = |(name, listed): (&String, &Listed)| {
             format!(
                 "{}: {{\"name\": {}, \"mtime\": \"{now}\", \"uidvalidity\": \"{}\", \"createdmodseq\": \"1\", \"foldermodseq\": \"1\", \
@@ -295,9 +296,4 @@ fn quoted(text: &str) -> String {
         }
     }
     quoted + "\""
-}
-
-fn now() -> u32 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    u32::try_from(now.as_secs()).unwrap_or(u32::MAX)
 }

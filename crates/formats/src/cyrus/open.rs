@@ -214,11 +214,6 @@ impl OpenMailbox for Mailbox {
     fn watched(&self) -> Vec<&Path> {
         vec![&self.source.place.index, &self.source.place.header, &self.source.seen]
     }
-
-    fn give_up(&mut self) -> Result<(), FormatError> {
-        // Nobody asks for a mailbox that many have.
-        Ok(())
-    }
 }
 
 /// A message's file, which Cyrus never changes: at most its name goes away.
@@ -235,8 +230,7 @@ impl Body for Text {
     }
 
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.size.saturating_sub(offset);
-        let count = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
+        let count = self.within(offset, buffer.len());
         let (wanted, _) = buffer.split_at_mut(count);
         self.file.read_exact_at(wanted, offset)?;
         if self.check.as_mut().and_then(|check| check.take(offset, wanted, self.size)) == Some(false) {

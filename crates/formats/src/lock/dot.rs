@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use crate::clock;
 use crate::driver::Owner;
 
 /// A lock file of this age was left by a program that died.
@@ -111,7 +112,7 @@ fn beside(path: &Path, end: &str) -> PathBuf {
 /// As c-client has it, and a number for those of one process.
 fn unique() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let now = clock::seconds();
     let host = rustix::system::uname().nodename().to_string_lossy().replace('/', "_");
     format!(".{now}.{}.{}.{host}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }

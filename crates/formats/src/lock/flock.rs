@@ -8,12 +8,11 @@ use std::time::{Duration, Instant};
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
+use super::{BRIEF, wait_for};
 use crate::error::FormatError;
 
 /// A lock is waited for this long: c-client takes a mailbox that is locked for longer as abandoned.
 const WAIT: Duration = Duration::from_secs(300);
-/// Between attempts, at first and at most.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -47,19 +46,11 @@ impl Flock {
     }
 
     pub fn take_until(file: &File, kind: Kind, path: &Path, until: Instant) -> Result<(), FormatError> {
-        let mut pause = PAUSE.0;
-        loop {
-            match Self::attempt(file, kind) {
-                Ok(true) => return Ok(()),
-                Ok(false) if Instant::now() >= until => {
-                    let by = "another program has locked it (flock)".into();
-                    return Err(FormatError::InUse { path: path.into(), by });
-                }
-                Ok(false) => std::thread::sleep(pause),
-                Err(source) => return Err(FormatError::Io { doing: "lock", path: path.into(), source }),
-            }
-            pause = (pause * 2).min(PAUSE.1);
-        }
+        wait_for(path, BRIEF, until, || match Self::attempt(file, kind) {
+            Ok(true) => Ok(Ok(())),
+            Ok(false) => Ok(Err(|| "another program has locked it (flock)".into())),
+            Err(source) => Err(FormatError::Io { doing: "lock", path: path.into(), source }),
+        })
     }
 
     pub fn leave(file: &File) -> io::Result<()> {

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::dot::DotLock;
-use super::{FileLock, Flock, Kind};
+use super::{FileLock, Flock, Kind, wait_for};
 use crate::driver::Owner;
 use crate::error::FormatError;
 
@@ -41,21 +41,19 @@ pub enum NoGuard {
     Failed(FormatError),
 }
 
+impl From<FormatError> for NoGuard {
+    fn from(error: FormatError) -> Self {
+        Self::Failed(error)
+    }
+}
+
 impl FileGuard {
     pub fn take(path: &Path, kind: Kind, dot: Dot, owner: Option<Owner>) -> Result<Self, NoGuard> {
         let until = Instant::now() + WAIT;
-        let mut pause = PAUSE.0;
-        loop {
-            let by = match Self::attempt(path, kind, dot, owner)? {
-                Ok(guard) => return Ok(guard),
-                Err(by) => by,
-            };
-            if Instant::now() >= until {
-                return Err(NoGuard::Failed(FormatError::InUse { path: path.into(), by: by.into() }));
-            }
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(PAUSE.1);
-        }
+        wait_for(path, PAUSE, until, || {
+            let attempt = Self::attempt(path, kind, dot, owner)?;
+            Ok(attempt.map_err(|by| || by.to_owned()))
+        })
     }
 
     /// `Ok(Err(_))` says whose lock is in the way.

@@ -7,6 +7,7 @@ mod guard;
 mod helper;
 mod open_file;
 mod session;
+mod wait;
 
 pub use file::LockFile;
 pub use flock::{Flock, Kind};
@@ -14,3 +15,4 @@ pub use guard::{Dot, FileGuard, NoGuard, identity, open_quietly};
 pub use helper::run_session_lock_helper;
 pub use open_file::FileLock;
 pub use session::{Session, SessionLockHelper, use_session_lock_helper};
+pub use wait::{BRIEF, wait_for};

@@ -4,17 +4,14 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
-use super::Kind;
+use super::{BRIEF, Kind, wait_for};
 use crate::error::FormatError;
-
-/// Between attempts, at first and at most.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
 
 /// Taking locks on the whole of a file, which end when the open file does.
 pub struct FileLock;
@@ -46,19 +43,11 @@ impl FileLock {
 
     /// Waits for the lock; `path` is for the message that it cannot be had.
     pub fn take_until(file: &File, kind: Kind, path: &Path, until: Instant) -> Result<(), FormatError> {
-        let mut pause = PAUSE.0;
-        loop {
-            match Self::attempt(file, kind) {
-                Ok(true) => return Ok(()),
-                Ok(false) if Instant::now() >= until => {
-                    let by = "another program has locked it (fcntl)".into();
-                    return Err(FormatError::InUse { path: path.into(), by });
-                }
-                Ok(false) => std::thread::sleep(pause),
-                Err(source) => return Err(FormatError::Io { doing: "lock", path: path.into(), source }),
-            }
-            pause = (pause * 2).min(PAUSE.1);
-        }
+        wait_for(path, BRIEF, until, || match Self::attempt(file, kind) {
+            Ok(true) => Ok(Ok(())),
+            Ok(false) => Ok(Err(|| "another program has locked it (fcntl)".into())),
+            Err(source) => Err(FormatError::Io { doing: "lock", path: path.into(), source }),
+        })
     }
 }
 

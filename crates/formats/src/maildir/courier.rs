@@ -9,7 +9,6 @@ use std::io::{self, Write as _};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use paquebot_types::Keyword;
 
@@ -17,6 +16,7 @@ use super::files::{self, Files};
 use super::layout::number;
 use super::uids::Unique;
 use super::{failed, is_absent, read_if_there, unique};
+use crate::clock;
 use crate::error::FormatError;
 
 const LIST: &[u8] = b":list";
@@ -165,7 +165,7 @@ impl Courier {
         updates: &HashMap<Vec<u8>, Updates>,
         is_there: IsThere<'_>,
     ) -> Result<(), FormatError> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let now = clock::seconds();
         let period = now / PERIOD;
         sets.retain(|message, _| is_there(message) || updates.contains_key(&message[..]));
         for (message, of) in updates {

@@ -286,9 +286,4 @@ impl OpenMailbox for Mailbox {
     fn watched(&self) -> Vec<&Path> {
         vec![&self.new, &self.cur]
     }
-
-    fn give_up(&mut self) -> Result<(), FormatError> {
-        // Nobody asks for a maildir: many have it.
-        Ok(())
-    }
 }

@@ -12,13 +12,12 @@ use rustix::process::{Pid, test_kill_process};
 
 use super::{failed, is_absent, unique};
 use crate::error::FormatError;
+use crate::lock::{BRIEF, wait_for};
 
 /// A lock is waited for this long.
 const WAIT: Duration = Duration::from_secs(30);
 /// Dovecot and Courier break a lock that is older.
 const STALE: Duration = Duration::from_secs(120);
-/// Between attempts, at first and at most.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
 
 /// A lock that is held. Dropped, it is let go.
 #[derive(Debug)]
@@ -35,23 +34,19 @@ impl DotLock {
     }
 
     fn take_until(path: &Path, locked: &Path, directory: &Path, until: Instant) -> Result<Self, FormatError> {
-        let mut pause = PAUSE.0;
-        loop {
-            let made = Self::attempt(path, directory).map_err(|source| failed("lock", path, source))?;
-            if let Some(lock) = made {
-                return Ok(lock);
-            }
-            let broken = break_abandoned(path, locked).map_err(|source| failed("break the lock", path, source))?;
-            if !broken {
-                if Instant::now() >= until {
-                    let holder = std::fs::read_to_string(path).unwrap_or_default();
-                    let by = format!("process {} has locked it", holder.trim());
-                    return Err(FormatError::InUse { path: path.into(), by });
+        wait_for(path, BRIEF, until, || {
+            loop {
+                let made = Self::attempt(path, directory).map_err(|source| failed("lock", path, source))?;
+                if let Some(lock) = made {
+                    return Ok(Ok(lock));
                 }
-                std::thread::sleep(pause);
-                pause = (pause * 2).min(PAUSE.1);
+                let broken = break_abandoned(path, locked).map_err(|source| failed("break the lock", path, source))?;
+                if !broken {
+                    let holder = || std::fs::read_to_string(path).unwrap_or_default();
+                    return Ok(Err(move || format!("process {} has locked it", holder().trim())));
+                }
             }
-        }
+        })
     }
 
     fn attempt(path: &Path, directory: &Path) -> io::Result<Option<Self>> {

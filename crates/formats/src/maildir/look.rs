@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use paquebot_types::{Keyword, Uid, UidValidity};
 use rustix::fs::RenameFlags;
@@ -16,6 +15,7 @@ use super::scan::{self, Listing, Spot};
 use super::uids::{Unique, Update};
 use super::watch::{Event, Place, Watch, What};
 use super::{failed, index, is_absent, keywords, read_if_there, validity};
+use crate::clock;
 use crate::error::FormatError;
 use crate::mailbox::{Changes, Expunged, Message};
 
@@ -212,7 +212,7 @@ impl Mailbox {
     fn list(&mut self, difference: &mut Difference) -> Result<(), FormatError> {
         let mut missing_before: Option<HashSet<Unique>> = None;
         for attempt in 1.. {
-            let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+            let started = clock::seconds();
             let before = scan::stamps(&self.new, &self.cur)?;
             let mut listing = scan::list(&self.new, &self.cur, self.entries.len())?;
             // With a watch, what moved meanwhile is heard of.
@@ -334,9 +334,7 @@ impl Mailbox {
                 }
                 // Of this session only.
                 None if self.state.uid_validity == UidValidity::MIN => {
-                    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-                    let now = u32::try_from(now).ok().and_then(UidValidity::new);
-                    self.state.uid_validity = now.unwrap_or(UidValidity::MAX);
+                    self.state.uid_validity = clock::validity();
                 }
                 None => {}
             }

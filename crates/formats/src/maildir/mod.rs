@@ -26,16 +26,9 @@ mod watch;
 use std::io;
 use std::path::Path;
 
-use crate::error::FormatError;
+use crate::error::{FormatError, failed};
 
 pub use driver::Maildir;
-
-fn failed(doing: &'static str, path: &Path, source: io::Error) -> FormatError {
-    match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FormatError::Full(source),
-        _ => FormatError::Io { doing, path: path.into(), source },
-    }
-}
 
 fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)

@@ -1,13 +1,13 @@
 //! UIDVALIDITY of a list of UIDs that begins.
 
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use paquebot_types::UidValidity;
 
 use super::files::Files;
 use super::uids::Server;
 use super::{failed, is_absent, read_if_there, unique};
+use crate::clock;
 use crate::error::FormatError;
 
 /// Dovecot's counter: this file has the last value in eight hexadecimal digits, and an empty one beside it, whose name ends in it, is renamed to the
@@ -18,8 +18,7 @@ const ATTEMPTS: usize = 100;
 
 /// A value that no mailbox of the tree has had.
 pub fn next(top: &Path, files: Files, server: Server) -> Result<UidValidity, FormatError> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let now = u32::try_from(now).unwrap_or(u32::MAX);
+    let now = clock::seconds_32();
     match server {
         // Seconds since 2001.
         Server::Courier => Ok(UidValidity::new(now.saturating_sub(1_000_000_000)).unwrap_or(UidValidity::MIN)),

@@ -132,8 +132,7 @@ impl Body for Text {
     }
 
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.size.saturating_sub(offset);
-        let count = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
+        let count = self.within(offset, buffer.len());
         // While this is locked the mailbox moves nothing.
         let reading = Arc::clone(&self.reading);
         let mut reading = reading.lock().unwrap_or_else(PoisonError::into_inner);

@@ -13,6 +13,7 @@ use super::layout::{self, Base, Block, DELIMITER, KEYWORD_BYTES, KEYWORDS, Shape
 use super::open::{Mailbox, Told};
 use super::place::{self, Place, Span};
 use super::separator;
+use crate::clock;
 use crate::error::FormatError;
 use crate::lock::FileGuard;
 use crate::mailbox::Changes;
@@ -495,7 +496,7 @@ impl Out<'_> {
 
 /// A pseudo-message up to its state lines, and from the blank line after them on.
 fn new_pseudo(shape: Shape, _base: &Base) -> (String, String) {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let now = clock::seconds();
     let (header, text) = layout::pseudo(InternalDate::utc(i64::try_from(now).unwrap_or(0)), &host());
     match shape {
         Shape::Mbox => (header, format!("{text}\n")),

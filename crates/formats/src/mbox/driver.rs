@@ -5,17 +5,17 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
 
 use paquebot_guard::Purpose;
 use paquebot_types::{Flags, Keyword, MailboxName, Uid, UidSet, UidValidity};
 
 use super::change;
 use super::layout::{Base, DELIMITER, KEYWORD_BYTES, KEYWORDS, Shape};
-use super::open::{Mailbox, failed};
+use super::open::Mailbox;
 use super::separator::Separator;
+use crate::clock;
 use crate::driver::{Abilities, Access, Children, Driver, Found, Owner, Root, Sessions};
-use crate::error::FormatError;
+use crate::error::{FormatError, failed};
 use crate::lock::{Dot, FileGuard, Kind, NoGuard, Session, identity};
 use crate::mailbox::{Arriving, Body, Changes, Expunged, Message, OpenMailbox, State};
 use crate::names;
@@ -110,9 +110,7 @@ impl<F: OneFile> Driver for F {
     fn rename(&self, root: &Root, from: &MailboxName, to: &MailboxName) -> Result<(), FormatError> {
         names::rename(root, from, to, &F::is_mailbox, &|path, rename| alone(path, root.owner, rename))?;
         if from.is_inbox() {
-            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-            let validity = u32::try_from(now).ok().and_then(UidValidity::new).unwrap_or(UidValidity::MAX);
-            self.create(root, from, validity)?;
+            self.create(root, from, clock::validity())?;
         }
         Ok(())
     }
@@ -187,10 +185,6 @@ impl OpenMailbox for Mailbox {
 
     fn watched(&self) -> Vec<&Path> {
         vec![&self.path]
-    }
-
-    fn patience(&self) -> Duration {
-        Duration::from_secs(15)
     }
 
     fn asked_to_give_up(&mut self) -> bool {

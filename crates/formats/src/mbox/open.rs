@@ -5,7 +5,6 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use paquebot_types::{InternalDate, Uid, UidSet, UidValidity};
 
@@ -13,8 +12,9 @@ use super::body::{Reading, Text};
 use super::contents::Contents;
 use super::layout::Shape;
 use super::numbering::Believe;
+use crate::clock;
 use crate::driver::{Access, Owner};
-use crate::error::FormatError;
+use crate::error::{FormatError, failed};
 use crate::lock::{Dot, FileGuard, Kind, NoGuard, Session, identity, open_quietly};
 use crate::mailbox::{Body, Changes, Expunged, Message, State};
 use crate::rewrite;
@@ -457,9 +457,8 @@ fn contradicts(old: &Contents, new: &Contents) -> bool {
 
 /// A UIDVALIDITY that was not there before.
 fn new_validity(before: Option<UidValidity>) -> UidValidity {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let least = before.map_or(1, |before| before.get().saturating_add(1));
-    UidValidity::new(u32::try_from(now).unwrap_or(u32::MAX).max(least)).unwrap_or(UidValidity::MAX)
+    UidValidity::new(clock::seconds_32().max(least)).unwrap_or(UidValidity::MAX)
 }
 
 /// A UIDVALIDITY that another look at the same file gives too, and one at another file likely not.
@@ -477,11 +476,4 @@ fn derived_validity(contents: &Contents, metadata: &Metadata) -> UidValidity {
 
 fn undated(metadata: &Metadata) -> InternalDate {
     InternalDate::utc(metadata.mtime())
-}
-
-pub(super) fn failed(doing: &'static str, path: &Path, source: io::Error) -> FormatError {
-    match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FormatError::Full(source),
-        _ => FormatError::Io { doing, path: path.into(), source },
-    }
 }

@@ -8,9 +8,10 @@ use std::time::{Duration, SystemTime};
 use paquebot_types::{Flags, Keyword, Uid, UidSet};
 
 use super::layout::{EXPUNGED, HEADER, Header, KEYWORD_BYTES, KEYWORDS, OLD, Record, Status, UPDATER};
-use super::open::{Mbx, failed};
+use super::open::Mbx;
+use crate::clock;
 use crate::date;
-use crate::error::FormatError;
+use crate::error::{FormatError, failed};
 use crate::lock::{Flock, Kind, LockFile};
 use crate::mailbox::{Arriving, Changes, Expunged};
 use crate::rewrite;
@@ -267,7 +268,7 @@ impl Mbx {
 
     /// Whether the time of the last change is to be set again, and can be.
     pub(super) fn may_catch_up(&self) -> bool {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let now = clock::seconds();
         self.ahead && self.writes() && self.changed.modified.0.max(0).unsigned_abs() < now
     }
 

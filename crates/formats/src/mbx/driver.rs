@@ -4,16 +4,16 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use paquebot_guard::Purpose;
 use paquebot_types::{Flags, Keyword, MailboxName, Uid, UidSet, UidValidity};
 
 use super::layout::{self, Header};
-use super::open::{self, Text, failed};
+use super::open::{self, Text};
 use super::{change, layout as limits};
+use crate::clock;
 use crate::driver::{Abilities, Access, Children, Driver, Found, Root, Sessions};
-use crate::error::FormatError;
+use crate::error::{FormatError, failed};
 use crate::lock::{Flock, Kind, LockFile};
 use crate::mailbox::{Arriving, Body, Changes, Expunged, Message, OpenMailbox, State};
 use crate::names;
@@ -75,9 +75,7 @@ impl Driver for Mbx {
     fn rename(&self, root: &Root, from: &MailboxName, to: &MailboxName) -> Result<(), FormatError> {
         names::rename(root, from, to, &is_mbx, &|path, rename| alone(path, rename))?;
         if from.is_inbox() {
-            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();
-            let validity = u32::try_from(now).ok().and_then(UidValidity::new).unwrap_or(UidValidity::MAX);
-            self.create(root, from, validity)?;
+            self.create(root, from, clock::validity())?;
         }
         Ok(())
     }
@@ -140,14 +138,5 @@ impl OpenMailbox for open::Mbx {
 
     fn watched(&self) -> Vec<&Path> {
         vec![&self.path]
-    }
-
-    fn patience(&self) -> Duration {
-        Duration::from_secs(15)
-    }
-
-    fn give_up(&mut self) -> Result<(), FormatError> {
-        // Nobody asks for an mbx mailbox: many have it.
-        Ok(())
     }
 }

@@ -10,8 +10,9 @@ use std::time::{Duration, SystemTime};
 use paquebot_types::{Keyword, Uid, UidSet, UidValidity};
 
 use super::layout::{self, HEADER, Header, OLD, RECORD, Record, STATUS, STATUS_BYTES, Status, UID_LAST};
+use crate::clock;
 use crate::driver::Access;
-use crate::error::FormatError;
+use crate::error::{FormatError, failed};
 use crate::lock::{Flock, Kind, LockFile};
 use crate::mailbox::{Body, Changes, Expunged, Message, State};
 use crate::rewrite;
@@ -259,8 +260,7 @@ impl Mbx {
 
     /// A UID that cannot be: this and all later messages get new ones, under a UIDVALIDITY that says so. As c-client does it.
     fn number_anew(&mut self, last: u32) -> Result<(), FormatError> {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();
-        let now = u32::try_from(now).unwrap_or(u32::MAX).max(self.state.uid_validity.get().saturating_add(1));
+        let now = clock::seconds_32().max(self.state.uid_validity.get().saturating_add(1));
         self.state.uid_validity = UidValidity::new(now).unwrap_or(UidValidity::MAX);
         self.uid_last = last;
         tracing::warn!(path = %self.path.display(), "a message has a UID that cannot be: it and those after it get new ones");
@@ -392,8 +392,7 @@ impl Body for Text {
     }
 
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.size.saturating_sub(offset);
-        let count = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
+        let count = self.within(offset, buffer.len());
         self.file.read_exact_at(&mut buffer[..count], self.text.saturating_add(offset))?;
         Ok(count)
     }
@@ -441,11 +440,4 @@ fn read_header(file: &File, path: &Path) -> Result<Header, FormatError> {
 
 fn is_refused(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
-}
-
-pub(super) fn failed(doing: &'static str, path: &Path, source: io::Error) -> FormatError {
-    match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FormatError::Full(source),
-        _ => FormatError::Io { doing, path: path.into(), source },
-    }
 }

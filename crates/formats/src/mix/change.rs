@@ -10,7 +10,7 @@ use paquebot_types::{Flags, Keyword, Uid, UidSet};
 use super::layout::{DATA_BYTES, Entry, KEYWORD_BYTES, KEYWORDS, OLD, RECORD, Status};
 use super::open::{Locked, Mix, Place, data_name, data_number};
 use crate::date;
-use crate::error::FormatError;
+use crate::error::{FormatError, failed};
 use crate::lock::{Flock, Kind};
 use crate::mailbox::{Arriving, Changes, Expunged};
 use crate::rewrite;
@@ -137,7 +137,7 @@ impl Mix {
     fn data_file(&self, bytes: u64, sequence: u32) -> Result<(File, u32), FormatError> {
         let current = self.path(&data_name(self.meta.data));
         if let Ok(file) = OpenOptions::new().read(true).write(true).open(&current) {
-            let size = file.metadata().map_err(|source| super::open::failed("look at", &current, source))?.len();
+            let size = file.metadata().map_err(|source| failed("look at", &current, source))?.len();
             let entries = self.places.iter().filter(|place| place.entry.data == self.meta.data);
             let told = entries.map(|place| place.entry.end()).max().unwrap_or(0);
             if (size == 0 || size + bytes <= DATA_BYTES) && size >= told {
@@ -160,7 +160,7 @@ impl Mix {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     number = number.checked_add(1).ok_or_else(|| cannot("the numbers of data files are used up"))?;
                 }
-                Err(source) => return Err(super::open::failed("make", &path, source)),
+                Err(source) => return Err(failed("make", &path, source)),
             }
         }
     }
@@ -300,13 +300,13 @@ impl Mix {
         }
         for number in old {
             let path = self.path(&data_name(number));
-            std::fs::remove_file(&path).map_err(|source| super::open::failed("remove", &path, source))?;
+            std::fs::remove_file(&path).map_err(|source| failed("remove", &path, source))?;
         }
         Ok(())
     }
 
     fn data_files(&self) -> Result<Vec<u32>, FormatError> {
-        let failed = |source| super::open::failed("list", &self.directory, source);
+        let failed = |source| failed("list", &self.directory, source);
         let mut numbers = Vec::new();
         for entry in std::fs::read_dir(&self.directory).map_err(failed)? {
             let name = entry.map_err(failed)?.file_name();

@@ -8,9 +8,10 @@ use paquebot_guard::Purpose;
 use paquebot_types::{Flags, Keyword, MailboxName, Uid, UidSet, UidValidity};
 
 use super::layout::{self, Meta};
-use super::open::{self, failed};
+use super::open;
+use crate::clock;
 use crate::driver::{Abilities, Access, Children, Driver, Found, Root, Sessions};
-use crate::error::FormatError;
+use crate::error::{FormatError, failed};
 use crate::lock::{Flock, Kind};
 use crate::mailbox::{Arriving, Body, Changes, Expunged, Message, OpenMailbox, State};
 use crate::names;
@@ -72,7 +73,7 @@ impl Driver for Mix {
         }
         names::settle(root, &path)?;
         // The number of the data file is a time, as c-client has it, and so never the last UID: c-client does not see a number that is the same.
-        let now = u32::try_from(seconds_now()).unwrap_or(u32::MAX);
+        let now = clock::seconds_32();
         let meta = Meta { sequence: now, validity, uid_last: 0, data: now, keywords: Vec::new() };
         // The meta file comes last: with it the directory is a mailbox. The data file is there from the beginning: c-client would make it without
         // permissions for anybody.
@@ -124,7 +125,7 @@ impl Driver for Mix {
                 std::fs::rename(&file, target.join(name)).map_err(|source| failed("rename", &file, source))?;
             }
             names::sync_directory(&target.join(".mixmeta"))?;
-            Ok(u32::try_from(seconds_now()).ok().and_then(UidValidity::new).unwrap_or(UidValidity::MAX))
+            Ok(clock::validity())
         })?;
         self.create(root, from, validity)
     }
@@ -132,10 +133,6 @@ impl Driver for Mix {
     fn subscribe(&self, root: &Root, name: &MailboxName, subscribed: bool) -> Result<(), FormatError> {
         names::subscribe(root, name, subscribed)
     }
-}
-
-fn seconds_now() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// Does what must not happen while anybody has the mailbox open.
@@ -205,10 +202,5 @@ impl OpenMailbox for open::Mix {
 
     fn watched(&self) -> Vec<&Path> {
         vec![&self.directory]
-    }
-
-    fn give_up(&mut self) -> Result<(), FormatError> {
-        // Nobody asks for a mix mailbox: many have it.
-        Ok(())
     }
 }

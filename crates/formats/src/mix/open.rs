@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use paquebot_types::{ModSeq, Uid};
 
 use super::layout::{self, Entry, META_BYTES_MAX, Meta, OLD, Status};
+use crate::clock;
 use crate::driver::Access;
-use crate::error::FormatError;
+use crate::error::{FormatError, failed};
 use crate::lock::{Flock, Kind};
 use crate::mailbox::{Body, Changes, Expunged, Message, State};
 
@@ -322,7 +323,7 @@ impl Mix {
 
     /// Above all sequences that there are.
     pub(super) fn next_sequence(&self) -> u32 {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let now = clock::seconds();
         let last = self.meta.sequence.max(self.index_sequence).max(self.status_sequence);
         layout::next_sequence(last, now)
     }
@@ -349,8 +350,7 @@ impl Body for Text {
     }
 
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.size.saturating_sub(offset);
-        let count = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
+        let count = self.within(offset, buffer.len());
         self.file.read_exact_at(&mut buffer[..count], self.text.saturating_add(offset))?;
         Ok(count)
     }
@@ -428,11 +428,4 @@ impl io::Read for Positioned<'_> {
 
 fn is_refused(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
-}
-
-pub(super) fn failed(doing: &'static str, path: &Path, source: io::Error) -> FormatError {
-    match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FormatError::Full(source),
-        _ => FormatError::Io { doing, path: path.into(), source },
-    }
 }

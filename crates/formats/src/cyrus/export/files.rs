@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use crate::driver::Owner;
-use crate::error::FormatError;
+use crate::error::{FormatError, failed};
 
 #[derive(Debug, Clone, Copy)]
 pub struct Files {
@@ -45,12 +45,5 @@ impl Files {
     pub fn flush(self, directory: &Path) -> Result<(), FormatError> {
         let flush = || rustix::fs::syncfs(File::open(directory)?).map_err(io::Error::from);
         flush().map_err(|source| failed("flush", directory, source))
-    }
-}
-
-pub fn failed(doing: &'static str, path: &Path, source: io::Error) -> FormatError {
-    match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FormatError::Full(source),
-        _ => FormatError::Io { doing, path: path.into(), source },
     }
 }

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use paquebot_types::{Flags, InternalDate, Keyword, ModSeq, Uid};
 use sha1::{Digest as _, Sha1};
 
-use super::files::{Files, failed};
-use super::{Export, Listed, Lost, NewMailbox, OWN_RIGHTS, Release, now};
+use super::files::Files;
+use super::{Export, Listed, Lost, NewMailbox, OWN_RIGHTS, Release};
+use crate::clock;
 use crate::cyrus::acl::Acl;
 use crate::cyrus::index::{self, NewHeader, NewRecord, Version};
 use crate::cyrus::name::Internal;
 use crate::cyrus::{annotation, header};
-use crate::error::FormatError;
+use crate::error::{FormatError, failed};
 use crate::mailbox::{Annotation, Arriving};
 
 /// A message is copied in pieces of this size.
@@ -79,7 +80,7 @@ impl<'a> MailboxExport<'a> {
             header_size,
             modseq,
             guid,
-            now: now(),
+            now: clock::seconds_32(),
         };
         self.records.extend_from_slice(&index::write_record(self.version, &record));
         let count = &mut self.count;
