@@ -12,7 +12,7 @@ use crate::fs::{File, Fs};
 use crate::index::{Index, IndexError, ReadTxn};
 use crate::layout::Layout;
 use crate::location::{PackId, Position};
-use crate::offsite::FarFile;
+use crate::offsite::{FarFile, ReadOnly};
 use crate::pack::log::{self, LogError};
 use crate::store::Inner;
 
@@ -116,7 +116,7 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> BackupError + use<> {
 /// A pack that is elsewhere only.
 fn far(inner: &Inner, snapshot: &ReadTxn, pack: PackId) -> Result<Arc<dyn File>, BackupError> {
     match (snapshot.sent(pack)?, inner.offsite.get()) {
-        (Some(sent), Some(offsite)) => Ok(Arc::new(FarFile { offsite: offsite.clone(), pack, sent })),
+        (Some(sent), Some(offsite)) => Ok(Arc::new(ReadOnly(FarFile { offsite: offsite.clone(), pack, sent }))),
         _ => Err(BackupError::Elsewhere { pack }),
     }
 }

@@ -1,10 +1,10 @@
 //! An evicted pack as a file, for who copies it whole.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::sync::Arc;
 
 use super::Offsite;
-use crate::fs::{File, FileSize};
+use super::read_only::Readable;
 use crate::index::Sent;
 use crate::location::PackId;
 
@@ -16,9 +16,9 @@ pub(crate) struct FarFile {
     pub sent: Sent,
 }
 
-impl File for FarFile {
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.sent.bytes)
+impl Readable for FarFile {
+    fn len(&self) -> u64 {
+        self.sent.bytes
     }
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
@@ -30,25 +30,5 @@ impl File for FarFile {
         let len = bytes.len().min(buf.len());
         buf[..len].copy_from_slice(&bytes[..len]);
         Ok(len)
-    }
-
-    fn write_at(&self, _: &[IoSlice<'_>], _: u64) -> io::Result<usize> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn set_len(&self, _: u64) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn allocate(&self, _: u64, _: u64, _: FileSize) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn sync_all(&self) -> io::Result<()> {
-        Ok(())
     }
 }

@@ -1,13 +1,14 @@
 //! Bodies of evicted packs that somebody reads: in memory, a bounded number of bytes.
 
 use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use crate::fs::{File, FileSize};
+use super::read_only::Readable;
+use crate::fs::File;
 use crate::location::Location;
 
 /// Past this many bytes what was lent first goes. The last one stays, however large.
@@ -50,9 +51,9 @@ pub(super) struct Entry {
     pub bytes: Bytes,
 }
 
-impl File for Entry {
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.start + self.bytes.len() as u64)
+impl Readable for Entry {
+    fn len(&self) -> u64 {
+        self.start + self.bytes.len() as u64
     }
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
@@ -61,25 +62,5 @@ impl File for Entry {
         let len = found.len().min(buf.len());
         buf[..len].copy_from_slice(&found[..len]);
         Ok(len)
-    }
-
-    fn write_at(&self, _: &[IoSlice<'_>], _: u64) -> io::Result<usize> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn set_len(&self, _: u64) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn allocate(&self, _: u64, _: u64, _: FileSize) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn sync_all(&self) -> io::Result<()> {
-        Ok(())
     }
 }

@@ -7,6 +7,7 @@
 mod evict;
 mod file;
 mod lent;
+mod read_only;
 
 use std::fmt;
 use std::io;
@@ -24,6 +25,7 @@ use crate::store::Inner;
 
 pub(crate) use file::FarFile;
 pub(crate) use lent::Lent;
+pub(crate) use read_only::ReadOnly;
 
 /// Where packs are sent.
 pub trait Offsite: fmt::Debug + Send + Sync {
@@ -110,11 +112,9 @@ impl Store {
     /// As [`Store::body_file`], but a body in an evicted pack is fetched and proved, which blocks.
     pub fn body_file_anywhere(&self, location: Location) -> Result<BodyFile, ReadError> {
         let inner = self.inner();
-        let sent = match (self.elsewhere(location)?, inner.offsite.get()) {
-            (Some(sent), Some(offsite)) => (sent, offsite),
-            _ => return self.body_file(location),
+        let (Some(sent), Some(offsite)) = (self.elsewhere(location)?, inner.offsite.get()) else {
+            return self.body_file(location);
         };
-        let (sent, offsite) = sent;
         let entry = offsite.read(location.pack, &sent, location.entry()).map_err(|source| ReadError::Read {
             pack: location.pack,
             offset: location.offset,
@@ -128,7 +128,7 @@ impl Store {
 impl Inner {
     /// A body's entry as a file, if it is the one that was written there.
     fn proved(&self, location: Location, entry: Bytes) -> Result<Arc<dyn File>, ReadError> {
-        let file: Arc<dyn File> = Arc::new(lent::Entry { start: location.offset, bytes: entry });
+        let file: Arc<dyn File> = Arc::new(ReadOnly(lent::Entry { start: location.offset, bytes: entry }));
         let body = BodyFile::open(file.clone(), self.identity.seal(location.pack), location)?;
         body.verify(&mut vec![0; 64 << 10])?;
         Ok(file)
@@ -137,11 +137,7 @@ impl Inner {
     /// Whether a place's pack is elsewhere and not here.
     pub(crate) fn is_evicted(&self, location: Location) -> Result<bool, IndexError> {
         match self.files.open(location.pack) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let index = self.index.read();
-                let snapshot = index.as_ref().ok_or(IndexError::Failed)?.read(Arc::default())?;
-                Ok(snapshot.sent(location.pack)?.is_some())
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(self.sent(location.pack)?.is_some()),
             _ => Ok(false),
         }
     }
@@ -149,13 +145,17 @@ impl Inner {
     /// Why a pack has no file.
     pub(crate) fn absent(&self, location: Location) -> ReadError {
         let pack = location.pack;
-        let snapshot =
-            self.index.read().as_ref().ok_or(IndexError::Failed).and_then(|index| index.read(Arc::default()));
-        match snapshot.and_then(|snapshot| snapshot.sent(pack)) {
+        match self.sent(pack) {
             Ok(Some(_)) => ReadError::Elsewhere { pack },
             Ok(None) => ReadError::Gone { pack },
             Err(error) => unreadable(location, error),
         }
+    }
+
+    /// How a pack is elsewhere, if it is.
+    fn sent(&self, pack: PackId) -> Result<Option<Sent>, IndexError> {
+        let index = self.index.read();
+        index.as_ref().ok_or(IndexError::Failed)?.read(Arc::default())?.sent(pack)
     }
 }
 
