@@ -17,7 +17,7 @@ use crate::link::Link;
 use crate::shard::Shard;
 
 /// After a round of several the next begins a part of that one's time later: those whom it answered have their next message by then, and half as many rounds,
-/// each twice as large, take half the work. Who is alone never waits.
+/// each twice as large, take half the work. Who is alone waits once at most, after others were there.
 const LINGER_PART: u32 = 4;
 const LINGER_MAX: Duration = Duration::from_millis(3);
 /// Records in a round, at most: they are one transaction of etcd.
