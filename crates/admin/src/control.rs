@@ -1,4 +1,4 @@
-//! The control socket: a line of JSON in, lines of JSON out, the last of which is the answer.
+//! The control socket: a line of JSON in, lines of JSON out, the last of which is the answer. Octets of a message follow the line that counts them.
 //!
 //! The socket lies in the data directory, whose owner alone may open it: who can talk to it could read the mail as well.
 
@@ -9,14 +9,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use paquebot_mailbox::Service;
+use paquebot_types::Uid;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 
+use crate::connection::{AskError, Connection};
 use crate::execute::execute;
 use crate::http::Source;
-use crate::request::{Answer, Progress, Request, Status};
+use crate::outgoing;
+use crate::request::{Answer, Head, Progress, Request, Status};
 
 const NAME: &str = "control.sock";
 /// The longest name of a socket, `sun_path` without its NUL.
@@ -27,23 +30,20 @@ pub const REQUEST_BYTES: u64 = 1 << 20;
 /// One line of an answer.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum Line {
+pub(crate) enum Line {
     Progress(Progress),
+    /// A message: so many octets follow the line.
+    Message {
+        head: Head,
+        octets: u64,
+    },
+    /// A message that cannot be read, and why.
+    Unreadable {
+        uid: Uid,
+        why: String,
+    },
     Answer(Answer),
     Error(String),
-}
-
-/// Why a running server gave no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum AskError {
-    #[error("cannot talk to the running server over {path}", path = .path.display())]
-    Socket { path: PathBuf, source: io::Error },
-    #[error("the running server ended before it answered")]
-    Ended,
-    #[error("the running server is of another version: it does not understand this command")]
-    Version,
-    #[error("{0}")]
-    Refused(String),
 }
 
 /// Where the socket of a data directory is.
@@ -74,7 +74,7 @@ fn reach<T>(data: &Path, call: impl FnOnce(&Path) -> io::Result<T>) -> io::Resul
     call(Path::new(&format!("/proc/self/fd/{}/{NAME}", directory.as_raw_fd())))
 }
 
-fn connect(data: &Path) -> io::Result<UnixStream> {
+pub(crate) fn connect(data: &Path) -> io::Result<UnixStream> {
     let stream = reach(data, |path| std::os::unix::net::UnixStream::connect(path))?;
     stream.set_nonblocking(true)?;
     UnixStream::from_std(stream)
@@ -100,6 +100,10 @@ pub async fn serve(stream: UnixStream, service: Arc<Service>, source: Arc<dyn So
             Ok(Request::Cluster(request)) => match source.cluster() {
                 Some(cluster) => cluster.command(request).await,
                 None => Err("this server is one machine, and no node of a cluster".into()),
+            },
+            Ok(Request::Messages(wanted)) => match outgoing::send(&service, &wanted, &mut write).await {
+                Ok(outcome) => outcome,
+                Err(_) => return,
             },
             Ok(request) => {
                 let work = execute(&service, request, sender);
@@ -139,30 +143,9 @@ async fn send(write: &mut (impl AsyncWrite + Unpin), line: &Line) -> io::Result<
 }
 
 /// Asks the server that has a data directory open; `None` if there is none.
-pub async fn ask(
-    data: &Path,
-    request: &Request,
-    mut progress: impl FnMut(Progress),
-) -> Result<Option<Answer>, AskError> {
-    let path = path(data);
-    let failed = |source| AskError::Socket { path: path.clone(), source };
-    let stream = match connect(data) {
-        Ok(stream) => stream,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
-            return Ok(None);
-        }
-        Err(error) => return Err(failed(error)),
-    };
-    let (read, mut write) = stream.into_split();
-    let text = serde_json::to_string(request).map_err(|error| failed(error.into()))?;
-    write.write_all(format!("{text}\n").as_bytes()).await.map_err(failed)?;
-    let mut lines = BufReader::new(read).lines();
-    while let Some(line) = lines.next_line().await.map_err(failed)? {
-        match serde_json::from_str(&line).map_err(|_| AskError::Version)? {
-            Line::Progress(so_far) => progress(so_far),
-            Line::Answer(answer) => return Ok(Some(answer)),
-            Line::Error(text) => return Err(AskError::Refused(text)),
-        }
+pub async fn ask(data: &Path, request: &Request, progress: impl FnMut(Progress)) -> Result<Option<Answer>, AskError> {
+    match Connection::open(data).await? {
+        Some(mut connection) => connection.ask(request, progress).await.map(Some),
+        None => Ok(None),
     }
-    Err(AskError::Ended)
 }

@@ -8,8 +8,8 @@ use paquebot_store::{BlobOf, Checker, ReadRows, ReadTxn};
 use paquebot_types::{AccountId, BlobHash, BlobId, MailboxName, ShardId};
 use tokio::sync::mpsc;
 
-use crate::recover;
 use crate::request::{Answer, Checked, Fate, Imported, Progress, Request, Status, User};
+use crate::{outgoing, recover};
 
 /// Users that are imported at the same time.
 const IMPORTED_AT_ONCE: usize = 64;
@@ -74,6 +74,13 @@ pub async fn execute(
             let (account, name) = (account(service, &user).await?, mailbox_name(mailbox)?);
             recover::undelete(&account, name.as_ref(), since_ms).await
         }
+        Request::Mailboxes { user } => {
+            let account = account(service, &user).await?;
+            // What other nodes have acknowledged belongs to it.
+            account.reach_last().await;
+            blocking(move || outgoing::mailboxes(&account)).await
+        }
+        Request::Messages(_) => Err("messages are sent over a connection".into()),
         Request::Cluster(_) => Err("that is for a node of a cluster that runs".into()),
         Request::Status => {
             let users = service.logins().map_err(|error| error.to_string())?.len() as u64;
@@ -88,7 +95,7 @@ fn told(name: &str, error: &ChangeError) -> String {
     format!("{name}: {error}")
 }
 
-async fn account(service: &Arc<Service>, user: &str) -> Result<paquebot_mailbox::Account, String> {
+pub(crate) async fn account(service: &Arc<Service>, user: &str) -> Result<paquebot_mailbox::Account, String> {
     let account = service.account(user).await.map_err(|error| told(user, &error))?;
     account.ok_or_else(|| format!("{user}: there is no such user; `paquebot user list` names all"))
 }

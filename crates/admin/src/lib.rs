@@ -7,13 +7,16 @@
 pub mod control;
 pub mod http;
 
+mod connection;
 mod execute;
+mod outgoing;
 mod recover;
 mod request;
 
+pub use connection::{AskError, Connection, Outgoing, Sent};
 pub use execute::execute;
 pub use http::{Cluster, ClusterCommand};
 pub use request::{
-    Answer, Checked, ClusterNode, ClusterRequest, ClusterShard, ClusterStatus, EtcdMember, Fate, Imported, Progress,
-    Recoverable, Request, Running, S3Status, Status, User,
+    Answer, Checked, ClusterNode, ClusterRequest, ClusterShard, ClusterStatus, EtcdMember, Fate, Head, Imported,
+    MailboxState, Messages, Progress, Recoverable, Request, Running, S3Status, Status, User,
 };

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use paquebot_types::{BlobHash, Flags, InternalDate, Keyword, MailboxName, ModSeq, SpecialUse, Uid, UidValidity};
 use serde::{Deserialize, Serialize};
 
 /// A command for whoever has the data directory open.
@@ -44,8 +45,50 @@ pub enum Request {
         since_ms: u64,
     },
     Status,
+    /// All mailboxes of a user's, and what the user is subscribed to.
+    Mailboxes {
+        user: String,
+    },
+    /// The messages of a mailbox, one after the other: [`crate::Connection::messages`] reads them.
+    Messages(Messages),
     /// For a node of a cluster.
     Cluster(ClusterRequest),
+}
+
+/// Whose messages are wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Messages {
+    pub user: String,
+    pub mailbox: MailboxName,
+    /// Octets are sent of messages above this UID alone: who has the others only wants to know how they are now. 0: of all.
+    pub octets_after: u32,
+}
+
+/// A message on its way out, but for its octets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    pub uid: Uid,
+    pub flags: Flags,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keywords: Vec<Keyword>,
+    pub internal_date: InternalDate,
+    pub modseq: ModSeq,
+    pub size: u32,
+    /// What the octets have been proved by.
+    pub hash: BlobHash,
+}
+
+/// A mailbox, but for its messages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailboxState {
+    pub name: MailboxName,
+    pub uid_validity: UidValidity,
+    pub uid_next: Option<Uid>,
+    pub highest_modseq: ModSeq,
+    pub messages: u32,
+    pub octets: u64,
+    pub keywords: Vec<Keyword>,
+    pub special_use: Vec<SpecialUse>,
 }
 
 /// A command for a node of a cluster.
@@ -101,6 +144,10 @@ pub enum Answer {
         mailboxes: u64,
     },
     Status(Status),
+    Mailboxes {
+        mailboxes: Vec<MailboxState>,
+        subscribed: Vec<MailboxName>,
+    },
     ClusterStatus(Box<ClusterStatus>),
     Token {
         token: String,

@@ -4,15 +4,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use paquebot_admin::control::{self, AskError};
+use paquebot_admin::control;
 use paquebot_admin::http::{Metric, Source};
-use paquebot_admin::{Answer, Fate, Imported, Request, Running};
+use paquebot_admin::{Answer, AskError, Connection, Fate, Imported, Messages, Request, Running, Sent};
 use paquebot_log_embedded::EmbeddedLog;
 use paquebot_mailbox::{Account, Service, ServiceOptions};
 use paquebot_model::{FlagAction, FlagChange};
 use paquebot_store::fs::RealFs;
 use paquebot_store::{Options, Store};
-use paquebot_types::{Flags, InternalDate, MailboxName, UidSet};
+use paquebot_types::{Flags, InternalDate, Keyword, MailboxName, UidSet};
 
 async fn start(dir: &Path) -> Arc<Service> {
     let (store, tail) = Store::open(Arc::new(RealFs), dir, Options::default()).unwrap();
@@ -171,4 +171,60 @@ async fn a_command_that_nobody_knows_is_refused() {
         let line = lines.next_line().await.unwrap().unwrap();
         assert!(line.contains("not a command that this server knows"), "{line}");
     }
+}
+
+#[tokio::test]
+async fn a_mailbox_is_sent_message_by_message() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = start(dir.path()).await;
+    let account = service.add_login("anna", None).await.unwrap();
+    let inbox = MailboxName::inbox();
+    append(&account, &inbox, 600).await;
+    // One that is not held whole.
+    let id = account.mailbox_named(&inbox).unwrap().unwrap();
+    let large = [b"Subject: large\r\n\r\n".as_slice(), &b"0123456789abcde\n".repeat(100_000)].concat();
+    let mut incoming = account.incoming(None);
+    incoming.write(&large).unwrap();
+    let keyword = Keyword::new("$Junk").unwrap();
+    let message =
+        incoming.finish().await.unwrap().message(Flags::SEEN, vec![keyword.clone()], InternalDate::new(7, 60));
+    account.append(id, vec![message]).await.unwrap();
+
+    let mut connection = Connection::open(dir.path()).await.unwrap().unwrap();
+    let answer = connection.ask(&Request::Mailboxes { user: "anna".into() }, |_| {}).await.unwrap();
+    let Answer::Mailboxes { mailboxes, .. } = answer else { panic!("{answer:?}") };
+    let state = mailboxes.iter().find(|mailbox| mailbox.name == inbox).unwrap();
+    assert_eq!((state.messages, state.keywords.as_slice()), (601, [keyword.clone()].as_slice()));
+
+    let wanted = |mailbox: &str, octets_after| Messages {
+        user: "anna".into(),
+        mailbox: MailboxName::new(mailbox).unwrap(),
+        octets_after,
+    };
+    let refused = connection.messages(wanted("Nothing", 0)).await.unwrap().next().await.unwrap_err();
+    assert_eq!(refused.to_string(), "there is no mailbox Nothing");
+    let mut messages = connection.messages(wanted("INBOX", 300)).await.unwrap();
+    let mut uid = 0;
+    while let Some(sent) = messages.next().await.unwrap() {
+        let Sent::Message { head, octets } = sent else { panic!("{sent:?}") };
+        uid += 1;
+        assert_eq!(head.uid.get(), uid);
+        assert_eq!(octets, if uid > 300 { u64::from(head.size) } else { 0 });
+        // Octets that nobody reads are passed over.
+        if uid == 301 || uid == 601 {
+            let (mut text, mut piece) = (Vec::new(), [0; 1000]);
+            while let count @ 1.. = messages.octets(&mut piece).await.unwrap() {
+                text.extend_from_slice(&piece[..count]);
+            }
+            assert_eq!(text, if uid == 601 { large.clone() } else { b"Subject: 300\r\n\r\n".to_vec() });
+            assert_eq!(blake3::hash(&text).as_bytes(), &head.hash.0);
+        }
+        if uid == 601 {
+            assert_eq!((head.flags, head.keywords), (Flags::SEEN, vec![keyword.clone()]));
+            assert_eq!(head.internal_date, InternalDate::new(7, 60));
+        }
+    }
+    assert_eq!(uid, 601);
+    let answer = connection.ask(&Request::Status, |_| {}).await.unwrap();
+    assert!(matches!(answer, Answer::Status(_)), "{answer:?}");
 }
