@@ -112,6 +112,8 @@ pub struct Doctor {
     /// Tries to lock a file that another process may have locked; what that process starts to see whether it is kept out.
     #[arg(long, hide = true)]
     pub try_lock: bool,
+    #[command(flatten)]
+    pub output: Output,
 }
 
 #[derive(Debug, Args)]

@@ -2,13 +2,14 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use anyhow::Context as _;
-use paquebot_store::fs::{Fs as _, FsKind, RealFs};
-use rustix::fs::{FlockOperation, fcntl_lock};
+use paquebot_guard::{FileSystem, Purpose};
+use rustix::fs::{FlockOperation, fcntl_lock, flock};
+use serde_json::json;
 
 use crate::cli;
 
@@ -18,55 +19,133 @@ pub fn run(options: &cli::Doctor) -> anyhow::Result<ExitCode> {
     if options.try_lock {
         return try_lock(directory);
     }
-    let kind = RealFs.kind(directory).with_context(|| format!("cannot look at {}", directory.display()))?;
-    let place = tempfile::Builder::new().prefix(".paquebot-doctor-").tempdir_in(directory);
-    let place = place.with_context(|| format!("cannot write to {}", directory.display()))?;
-    let mut all_work = report("file system", &judge(kind));
-    for (name, attempt) in ATTEMPTS {
-        all_work &= report(name, &attempt(place.path()));
+    let found = FileSystem::of(directory).with_context(|| format!("cannot look at {}", directory.display()))?;
+    let kind = judge(directory, &found);
+    // What is refused by its type is not written to.
+    let attempts: &[(&str, Attempt)] = if kind.is_ok() { &ATTEMPTS } else { &[] };
+    let mut rows = vec![Row::needed("file system", kind)];
+    if !attempts.is_empty() {
+        let place = tempfile::Builder::new().prefix(".paquebot-doctor-").tempdir_in(directory);
+        let place = place.with_context(|| format!("cannot write to {}", directory.display()))?;
+        rows.extend(attempts.iter().map(|(name, attempt)| Row::needed(name, attempt(place.path()))));
     }
-    if !all_work {
-        println!(
-            "\nMail must not lie here: put the data directory on a local disk. To have it on several machines, add a node; never share a disk."
-        );
+    rows.push(shared_tmp());
+    match options.output.json {
+        true => println!("{}", as_json(directory, &found, &rows)),
+        false => print(&rows),
     }
-    Ok(ExitCode::from(u8::from(!all_work)))
+    Ok(ExitCode::from(u8::from(!will_do(&rows))))
+}
+
+/// One thing that was looked at.
+struct Row {
+    name: &'static str,
+    verdict: Verdict,
+    text: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Ok,
+    /// Some mailboxes need it, and this directory may have none of them.
+    Note,
+    Failed,
+}
+
+impl Row {
+    /// What no mail can do without.
+    fn needed(name: &'static str, outcome: Result<String, String>) -> Self {
+        match outcome {
+            Ok(text) => Self { name, verdict: Verdict::Ok, text },
+            Err(text) => Self { name, verdict: Verdict::Failed, text },
+        }
+    }
+}
+
+fn will_do(rows: &[Row]) -> bool {
+    rows.iter().all(|row| row.verdict != Verdict::Failed)
 }
 
 type Attempt = fn(&Path) -> Result<String, String>;
 
-const ATTEMPTS: [(&str, Attempt); 7] = [
+const ATTEMPTS: [(&str, Attempt); 9] = [
     ("exclusive create", exclusive_create),
     ("hard link", link),
     ("rename over a file", rename_over),
-    ("lock between processes", lock),
+    ("rename over an open file", rename_over_open),
+    ("fcntl lock between processes", lock),
+    ("flock between processes", flock_between),
     ("one view of a file", coherence),
     ("memory map", mapped),
     ("sync of file and directory", sync),
 ];
 
-fn report(name: &str, outcome: &Result<String, String>) -> bool {
-    match outcome {
-        Ok(text) => println!("ok      {name}: {text}"),
-        Err(text) => println!("FAILED  {name}: {text}"),
+fn print(rows: &[Row]) {
+    for Row { name, verdict, text } in rows {
+        let word = match verdict {
+            Verdict::Ok => "ok",
+            Verdict::Note => "note",
+            Verdict::Failed => "FAILED",
+        };
+        println!("{word:8}{name}: {text}");
     }
-    outcome.is_ok()
+    if !will_do(rows) {
+        println!(
+            "\nMail must not lie here: put the data directory on a local disk. To have it on several machines, add a node; never share a disk."
+        );
+    }
 }
 
-fn judge(kind: FsKind) -> Result<String, String> {
-    match kind.shared() {
-        None => Ok(match kind.0 {
-            0xef53 => "ext, local".into(),
-            0x5846_5342 => "XFS, local".into(),
-            0x9123_683e => "Btrfs, local".into(),
-            0x2fc1_2fc1 => "ZFS, local".into(),
-            0x794c_7630 => "overlay, local".into(),
-            0x0102_1994 => "tmpfs, local, and gone when the machine restarts".into(),
-            other => format!("local, of the kind {other:#x}"),
-        }),
-        Some(name) => Err(format!(
-            "{name} is shared between machines: locks and renames are not atomic there, and a sync may not reach a disk"
-        )),
+fn as_json(directory: &Path, found: &FileSystem, rows: &[Row]) -> serde_json::Value {
+    let told = rows
+        .iter()
+        .map(|Row { name, verdict, text }| json!({ "name": name, "ok": *verdict == Verdict::Ok, "text": text }));
+    let mount =
+        found.mount.as_ref().map(|mount| json!({ "point": mount.point, "type": mount.kind, "source": mount.source }));
+    json!({
+        "directory": directory,
+        "ok": will_do(rows),
+        "magic": format!("{:#x}", found.magic),
+        "mount": mount,
+        "checks": told.collect::<Vec<_>>(),
+    })
+}
+
+/// What the file system is by its type; for each format that may not lie there, why.
+fn judge(directory: &Path, found: &FileSystem) -> Result<String, String> {
+    let probe = |path: &Path| if path == directory { Ok(found.clone()) } else { FileSystem::of(path) };
+    paquebot_guard::check_with(directory, Purpose::Store, &probe).map_err(|error| error.to_string())?;
+    let paquebot_guard::Verdict::Local { kind, warning } = paquebot_guard::judge(found, Purpose::Store, &probe) else {
+        return Err("its type was judged twice, and not alike".into());
+    };
+    let unfit = Purpose::ALL.iter().filter(|purpose| paquebot_guard::check_with(directory, **purpose, &probe).is_err());
+    let unfit: Vec<String> = unfit.map(|purpose| format!("; not for {purpose}")).collect();
+    Ok(format!("{kind}, local{}{}", warning.map(|text| format!(": {text}")).unwrap_or_default(), unfit.concat()))
+}
+
+/// c-client's lock files lie in /tmp, and keep nobody out who has another /tmp: a service manager may give the server one of its own.
+fn shared_tmp() -> Row {
+    let (verdict, text) = match compare_tmp() {
+        Ok(None) => (Verdict::Ok, "locks there are seen by all programs".into()),
+        Ok(Some(why)) => (Verdict::Note, format!("{why}, so mbox, MMDF and mbx must not be served here")),
+        Err(error) => (Verdict::Note, format!("it cannot be looked at ({error}); mbox, MMDF and mbx have locks there")),
+    };
+    Row { name: "/tmp of all programs", verdict, text }
+}
+
+/// Why locks in /tmp would not hold for everybody.
+fn compare_tmp() -> io::Result<Option<String>> {
+    let look = |path: &str| fs::metadata(path).map(|found| (found.dev(), found.ino(), found.mode() & 0o7777));
+    let ours = look("/tmp")?;
+    if ours.2 & 0o1777 != 0o1777 {
+        return Ok(Some(format!("not everybody can make files in it (its mode is {:o}, not 1777)", ours.2)));
+    }
+    match look("/proc/1/root/tmp") {
+        Ok(theirs) if theirs != ours => {
+            Ok(Some("other programs have another one (PrivateTmp=yes in a unit file)".into()))
+        }
+        // Only root may look, and where there is no /proc there is no service manager either.
+        _ => Ok(None),
     }
 }
 
@@ -111,14 +190,42 @@ fn rename_over(place: &Path) -> Result<String, String> {
     }
 }
 
-/// A lock that this process holds must keep another out, and must be free for it afterwards.
+/// Whoever has the old file open reads on in it, and it leaves no name behind (NFS leaves `.nfs` files).
+fn rename_over_open(place: &Path) -> Result<String, String> {
+    let own = place.join("renaming");
+    let (new, old) = (own.join("new"), own.join("old"));
+    let rename = || {
+        fs::create_dir(&own)?;
+        fs::write(&old, "old")?;
+        fs::write(&new, "new")?;
+        let mut open = File::open(&old)?;
+        fs::rename(&new, &old)?;
+        let mut read = String::new();
+        open.read_to_string(&mut read)?;
+        Ok::<_, io::Error>((read, fs::read_dir(&own)?.count()))
+    };
+    match rename().map_err(told)? {
+        (read, 1) if read == "old" => Ok("whoever has the old one open reads on in it".into()),
+        (_, 1) => Err("whoever has the old one open reads another".into()),
+        _ => Err("the old file has left a name behind".into()),
+    }
+}
+
 fn lock(place: &Path) -> Result<String, String> {
-    let path = place.join("lock");
-    let file = File::create(&path).map_err(told)?;
-    let lock = |operation| fcntl_lock(&file, operation).map_err(|error| told(error.into()));
+    keeps_out(&place.join("lock"), &|file, operation| fcntl_lock(file, operation))
+}
+
+fn flock_between(place: &Path) -> Result<String, String> {
+    keeps_out(&place.join("flock"), &|file, operation| flock(file, operation))
+}
+
+/// A lock that this process holds must keep another out, and must be free for it afterwards.
+fn keeps_out(path: &Path, lock: &dyn Fn(&File, FlockOperation) -> rustix::io::Result<()>) -> Result<String, String> {
+    let file = File::create(path).map_err(told)?;
+    let lock = |operation| lock(&file, operation).map_err(|error| told(error.into()));
     let other_gets_it = || {
         let program = std::env::current_exe().map_err(told)?;
-        let other = Command::new(program).args(["doctor", "--try-lock"]).arg(&path).status();
+        let other = Command::new(program).args(["doctor", "--try-lock"]).arg(path).status();
         other.map(|status| status.success()).map_err(|error| format!("cannot start another process: {error}"))
     };
     lock(FlockOperation::NonBlockingLockExclusive)?;
@@ -132,10 +239,11 @@ fn lock(place: &Path) -> Result<String, String> {
     Ok("another process is kept out for as long as it is held".into())
 }
 
-/// The other process: exit code 0 says that it got the lock.
+/// The other process: exit code 0 says that it got the lock, of either kind.
 fn try_lock(path: &Path) -> anyhow::Result<ExitCode> {
     let file = OpenOptions::new().write(true).open(path)?;
-    let locked = fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+    let locked = fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+        && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
     Ok(ExitCode::from(u8::from(!locked)))
 }
 
@@ -210,8 +318,8 @@ mod tests {
     #[test]
     fn a_local_directory_can_hold_mail() {
         let place = tempfile::tempdir().unwrap();
-        // The lock wants this program as another process: tests/commands.rs tries it.
-        for (name, attempt) in ATTEMPTS.iter().filter(|(name, _)| *name != "lock between processes") {
+        // The locks want this program as another process: tests/server/commands.rs tries them.
+        for (name, attempt) in ATTEMPTS.iter().filter(|(name, _)| !name.ends_with("between processes")) {
             let own = tempfile::tempdir_in(place.path()).unwrap();
             assert!(attempt(own.path()).is_ok(), "{name}");
         }

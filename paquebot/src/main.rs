@@ -16,6 +16,7 @@ mod serve;
 mod tls;
 mod upkeep;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -24,6 +25,10 @@ use rustix::fs::Mode;
 
 /// Exit codes: 0 done, 1 failed, 2 misused.
 fn main() -> ExitCode {
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|first| first == paquebot_formats::SESSION_LOCK_ARGUMENT) {
+        return hold_session_lock(&words.collect::<Vec<_>>());
+    }
     let arguments = cli::Arguments::parse();
     match run(arguments) {
         Ok(code) => code,
@@ -32,6 +37,18 @@ fn main() -> ExitCode {
             let misused =
                 error.chain().any(|cause| matches!(cause.downcast_ref(), Some(paquebot_bench::BenchError::Misused(_))));
             ExitCode::from(if misused { 2 } else { 1 })
+        }
+    }
+}
+
+/// What `serve` starts, as this program again, for each mbox or MMDF file that a session changes: not for people, so not in the command line's grammar. It
+/// is done before there are threads, because it changes its user and blocks signals.
+fn hold_session_lock(words: &[OsString]) -> ExitCode {
+    match paquebot_formats::run_session_lock_helper(words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("paquebot: cannot hold a session lock: {error}");
+            ExitCode::FAILURE
         }
     }
 }

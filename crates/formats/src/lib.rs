@@ -24,5 +24,5 @@ mod rewrite;
 
 pub use driver::{Abilities, Access, Children, DRIVERS, Driver, Found, Owner, Root, Sessions, driver, recognise};
 pub use error::FormatError;
-pub use lock::{SessionLockHelper, run_session_lock_helper, use_session_lock_helper};
+pub use lock::{SESSION_LOCK_ARGUMENT, SessionLockHelper, run_session_lock_helper, use_session_lock_helper};
 pub use mailbox::{Annotation, Arriving, Body, Changes, Expunged, Message, OpenMailbox, State};

@@ -159,6 +159,10 @@ fn a_server_tells_how_it_is() {
 fn a_doctor_tries_a_directory() {
     let folder = tempfile::tempdir().unwrap();
     let told = paquebot(folder.path(), &["doctor", "."], "").success().unwrap();
-    assert!(told.lines().count() == 8 && told.lines().all(|line| line.starts_with("ok ")), "{told}");
+    assert!(told.lines().count() == 11 && !told.contains("FAILED"), "{told}");
+    let told = paquebot(folder.path(), &["doctor", "--json", "."], "").success().unwrap();
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!((told["ok"].as_bool(), told["checks"].as_array().unwrap().len()), (Some(true), 11), "{told}");
+    assert!(told["mount"]["type"].is_string(), "{told}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left behind");
 }

@@ -8,3 +8,4 @@ mod process;
 mod proxy;
 mod root;
 mod serve;
+mod session_lock;

@@ -4,11 +4,13 @@
 //! sent to a process of the same user; so each lock that is held has a process of its own, which runs as the mailbox's owner. It says on its output what
 //! happens, a line each, and holds the lock for as long as its input is open.
 
+use std::ffi::OsString;
 use std::fs::{File, Permissions};
 use std::io::{self, BufRead as _, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::str::FromStr;
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -49,14 +51,10 @@ impl Manner {
 /// Holds a session lock until the standard input ends: all that the process is there for. `arguments` are those that the library has given it.
 ///
 /// To be called before the process has other threads: it blocks signals and changes its user.
-pub fn run_session_lock_helper(arguments: &[String]) -> io::Result<()> {
-    let [device, inode, user, group, manner, path] = arguments else {
-        return Err(io::Error::other("this is started by the server only"));
-    };
-    let number = |text: &String| text.parse::<u64>().map_err(io::Error::other);
-    let id = |text: &String| text.parse::<u32>().map_err(io::Error::other);
+pub fn run_session_lock_helper(arguments: &[OsString]) -> io::Result<()> {
+    let [device, inode, user, group, manner, path] = arguments else { return Err(misused()) };
     let signals = block_signals()?;
-    become_owner(id(user)?, id(group)?)?;
+    become_owner(number(user)?, number(group)?)?;
     let lock_path = LockFile::path(number(device)?, number(inode)?);
     let attempts = if manner == Manner::Ask.name() { ATTEMPTS } else { 1 };
     let file = match take(&lock_path, attempts, Path::new(path))? {
@@ -72,6 +70,14 @@ pub fn run_session_lock_helper(arguments: &[String]) -> io::Result<()> {
     let ended = said.and_then(|()| wait(&signals));
     release(file, &lock_path);
     ended
+}
+
+fn number<T: FromStr>(text: &OsString) -> io::Result<T> {
+    text.to_str().and_then(|text| text.parse().ok()).ok_or_else(misused)
+}
+
+fn misused() -> io::Error {
+    io::Error::other("this is started by the server only")
 }
 
 /// SIGUSR2 is read, and what ends other processes is not for this one: it ends with its input, when the server has written what there was to write.

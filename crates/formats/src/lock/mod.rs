@@ -14,5 +14,5 @@ pub use flock::{Flock, Kind};
 pub use guard::{Dot, FileGuard, NoGuard, identity, open_quietly};
 pub use helper::run_session_lock_helper;
 pub use open_file::FileLock;
-pub use session::{Session, SessionLockHelper, use_session_lock_helper};
+pub use session::{SESSION_LOCK_ARGUMENT, Session, SessionLockHelper, use_session_lock_helper};
 pub use wait::{BRIEF, wait_for};

@@ -32,9 +32,12 @@ pub struct SessionLockHelper {
     pub arguments: Vec<OsString>,
 }
 
+/// The first argument of a program that is started as its own helper process.
+pub const SESSION_LOCK_ARGUMENT: &str = "hold-session-lock";
+
 static HELPER: RwLock<Option<SessionLockHelper>> = RwLock::new(None);
 
-/// Says how helper processes are started; until then it is this program with the one argument `hold-session-lock`.
+/// Says how helper processes are started; until then it is this program with the one argument [`SESSION_LOCK_ARGUMENT`].
 pub fn use_session_lock_helper(helper: SessionLockHelper) {
     *HELPER.write().unwrap_or_else(PoisonError::into_inner) = Some(helper);
 }
@@ -44,7 +47,7 @@ fn command() -> io::Result<Command> {
     let helper = match configured {
         Some(helper) => helper,
         None => {
-            let arguments = vec!["hold-session-lock".into()];
+            let arguments = vec![SESSION_LOCK_ARGUMENT.into()];
             SessionLockHelper { program: std::env::current_exe()?, arguments }
         }
     };
