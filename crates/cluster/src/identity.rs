@@ -6,6 +6,8 @@
 //! authority.key
 //! node.crt         this node's certificate and its key, for peers and a managed etcd
 //! node.key
+//! registry.json    the members and the placement as they were last seen: without a quorum of etcd the node starts with them
+//! stopped          there while the node does not run and was stopped in order: its index has all that it had shown
 //! ```
 
 use std::fs::{self, File, OpenOptions};
@@ -18,6 +20,7 @@ use paquebot_peer::NodeName;
 use serde::{Deserialize, Serialize};
 
 use crate::authority::{CertificateAuthority, CertificateError, is_to_be_renewed, make_key};
+use crate::registry::View;
 
 /// The form of `node.json` that this build reads and writes.
 const FORM: u32 = 1;
@@ -175,6 +178,32 @@ impl Identity {
         Ok(true)
     }
 
+    /// Keeps what was seen of the registry.
+    pub fn note(&self, view: &View) -> Result<(), IdentityError> {
+        view.to_note().map_or(Ok(()), |note| self.write("registry.json", &note))
+    }
+
+    /// What was last seen of the registry, if that was kept and can be read.
+    pub fn noted(&self) -> Option<View> {
+        View::from_note(&fs::read(self.path("registry.json")).ok()?)
+    }
+
+    /// Says that the index has all that this node has shown.
+    pub fn set_stopped(&self) -> Result<(), IdentityError> {
+        self.write("stopped", b"")
+    }
+
+    /// Whether that was said when the node ended; from now on it is not.
+    pub fn was_stopped(&self) -> Result<bool, IdentityError> {
+        let path = self.path("stopped");
+        let removed = match fs::remove_file(&path) {
+            Ok(()) => File::open(&self.dir).and_then(|dir| dir.sync_all()).map(|()| true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        };
+        removed.map_err(|source| IdentityError::File { path, source })
+    }
+
     /// The old file or the new one, whatever happens.
     fn write(&self, name: &str, text: &[u8]) -> Result<(), IdentityError> {
         let (path, new) = (self.path(name), self.path(&format!("{name}.new")));
@@ -249,6 +278,9 @@ mod tests {
         }
         assert!(matches!(Identity::open_as(data.path(), "b"), Err(IdentityError::OtherNode { .. })));
         assert!(matches!(Identity::make(data.path(), file, &keys), Err(IdentityError::There { .. })));
+        assert!(!found.was_stopped().unwrap());
+        found.set_stopped().unwrap();
+        assert!(found.was_stopped().unwrap() && !found.was_stopped().unwrap());
         assert!(!found.renew("10.0.0.1", false).unwrap());
         assert!(found.renew("10.0.0.2", true).unwrap());
         assert_ne!(found.keys().unwrap().certificate, keys.certificate);

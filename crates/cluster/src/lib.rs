@@ -5,6 +5,7 @@
 pub mod admission;
 pub mod authority;
 mod bodies;
+mod duties;
 pub mod etcd_care;
 mod holders;
 mod hosting;
@@ -17,6 +18,7 @@ pub mod registry;
 mod settings;
 pub mod token;
 pub mod trimming;
+mod way;
 
 pub use holders::RegisteredHolders;
 pub use hosting::Hosting;

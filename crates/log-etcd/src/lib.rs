@@ -72,7 +72,6 @@ pub use options::{Login, Options, Tls};
 use bodies::BodyWriter;
 use client::Members;
 use kept::Found;
-use kv::Kv;
 use link::Link;
 use rounds::Rounds;
 use shard::{Follow, Shard};
@@ -86,6 +85,9 @@ const EXPIRY: Duration = Duration::from_secs(60);
 
 /// A watch that has not shown a record so long after etcd had it is begun anew.
 const LAG: Duration = Duration::from_secs(1);
+
+/// Why nothing is changed before etcd is known.
+const UNREACHED: &str = "etcd has not been reached since this server started";
 
 /// The etcd engine. It works on the runtime that opened it, whoever asks; its tasks end with it.
 pub struct EtcdLog {
@@ -140,9 +142,37 @@ impl EtcdLog {
         keepers: Arc<dyn Keepers>,
     ) -> Result<Self, OpenError> {
         let members = Arc::new(Members::new(&options));
-        let mut log = Self::begin(options, members.clone(), |_| BodyWriter::start(store), tail, keepers).await?;
+        let link = Arc::new(Link::new(options, members.clone()));
+        let health = open::reach(&link).await?;
+        open::verify(&link).await?;
+        let mut log = Self::begin(link, health, |_| BodyWriter::start(store), tail, keepers)?;
         log.members = Some(members);
         Ok(log)
+    }
+
+    /// As [`EtcdLog::open`], without having reached etcd: followers wait, and changes are refused, until [`EtcdLog::go_on`].
+    pub fn open_unreached(
+        options: Options,
+        store: Arc<Store>,
+        tail: Tail,
+        keepers: Arc<dyn Keepers>,
+    ) -> Result<Self, OpenError> {
+        let members = Arc::new(Members::new(&options));
+        let link = Arc::new(Link::unknown(options, members.clone()));
+        let mut log = Self::begin(link, Health::default(), |_| BodyWriter::start(store), tail, keepers)?;
+        log.members = Some(members);
+        Ok(log)
+    }
+
+    /// Whether there is an etcd that can be used, and its keys are this cluster's.
+    pub async fn verify(&self) -> Result<(), OpenError> {
+        open::reach(&self.asked.link).await?;
+        open::verify(&self.asked.link).await
+    }
+
+    /// Goes to work with an etcd that was verified.
+    pub fn go_on(&self) {
+        self.asked.link.set_known();
     }
 
     /// Goes on with the members of etcd at these addresses: some have come or gone.
@@ -152,16 +182,14 @@ impl EtcdLog {
         }
     }
 
-    async fn begin(
-        options: Options,
-        kv: Arc<dyn Kv>,
+    fn begin(
+        link: Arc<Link>,
+        health: Health,
         bodies: impl FnOnce(&mut JoinSet<()>) -> Result<BodyWriter, OpenError>,
         tail: Tail,
         keepers: Arc<dyn Keepers>,
     ) -> Result<Self, OpenError> {
-        let link = Arc::new(Link::new(options, kv));
-        let (health_sender, health) = watch::channel(open::reach(&link).await?);
-        open::verify(&link).await?;
+        let (health_sender, health) = watch::channel(health);
         let (commits, requests) = commit::queue();
         let mut tasks = JoinSet::new();
         tasks.spawn(commit::run(link.clone(), requests));
@@ -205,7 +233,11 @@ impl EtcdLog {
 
     /// What was last seen of etcd: versions, sizes, and whether changes are taken.
     pub fn health(&self) -> Health {
-        self.asked.health.borrow().clone()
+        let mut health = self.asked.health.borrow().clone();
+        if !self.asked.link.is_known() {
+            health.refusal = Some(UNREACHED.into());
+        }
+        health
     }
 
     /// The shard, which is followed from now on.
@@ -253,7 +285,9 @@ impl Log for EtcdLog {
 
     /// While etcd does not answer, the feed waits for it, and what there is to refuse is said in the feed.
     fn follow(&self, shard: ShardId, after: Sequence, feed: Feed) -> BoxFuture<'_, Result<(), LogError>> {
-        let (shard, patience) = (self.shard(shard), self.asked.link.options.patience);
+        let shard = self.shard(shard);
+        // Of an etcd that has not been reached yet nothing is expected at once.
+        let patience = if self.asked.link.is_known() { self.asked.link.options.patience } else { Duration::ZERO };
         let work = async move {
             let (reply, begun) = oneshot::channel();
             let stopping = || LogError::Unavailable("the server is stopping".into());
@@ -268,7 +302,12 @@ impl Log for EtcdLog {
 
     fn last(&self, shard: ShardId) -> BoxFuture<'_, Result<Sequence, LogError>> {
         let link = self.asked.link.clone();
-        let work = async move { read::last(&link, shard).await };
+        let work = async move {
+            match link.is_known() {
+                true => read::last(&link, shard).await,
+                false => Err(LogError::Unavailable(UNREACHED.into())),
+            }
+        };
         Box::pin(self.here(work, LogError::Unavailable("the server is stopping".into())))
     }
 
@@ -282,6 +321,9 @@ impl Log for EtcdLog {
 
 impl Asked {
     async fn append(self, shard: Arc<Shard>, record: Record, bodies: Vec<Body>) -> Result<Sequence, AppendError> {
+        if !self.link.is_known() {
+            return Err(AppendError::Unavailable(UNREACHED.into()));
+        }
         if let Some(why) = self.health.borrow().refusal.clone() {
             return Err(AppendError::Unavailable(why));
         }

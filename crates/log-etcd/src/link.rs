@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::failure::Failure;
@@ -23,12 +24,40 @@ pub struct Link {
     current: AtomicUsize,
     /// Set by a request that failed, cleared by one that a quorum answered.
     suspect: AtomicBool,
+    /// Whether the keys are known to be this cluster's.
+    known: watch::Sender<bool>,
 }
 
 impl Link {
     pub fn new(options: Options, kv: Arc<dyn Kv>) -> Self {
         let keys = Keys::new(&options.prefix);
-        Self { options, keys, kv, current: AtomicUsize::new(0), suspect: AtomicBool::new(false) }
+        Self {
+            options,
+            keys,
+            kv,
+            current: AtomicUsize::new(0),
+            suspect: AtomicBool::new(false),
+            known: watch::Sender::new(true),
+        }
+    }
+
+    /// As [`Link::new`], and nobody uses the keys before [`Link::set_known`].
+    pub fn unknown(options: Options, kv: Arc<dyn Kv>) -> Self {
+        Self { known: watch::Sender::new(false), ..Self::new(options, kv) }
+    }
+
+    pub fn is_known(&self) -> bool {
+        *self.known.borrow()
+    }
+
+    pub fn set_known(&self) {
+        self.known.send_replace(true);
+    }
+
+    /// Waits until the keys are known to be this cluster's.
+    pub async fn until_known(&self) {
+        // The sender is in `self`.
+        let _ = self.known.subscribe().wait_for(|known| *known).await;
     }
 
     pub fn endpoints(&self) -> Vec<String> {

@@ -34,7 +34,7 @@ pub async fn reach(link: &Link) -> Result<Health, OpenError> {
         }
     }
     match (reached, last_failure) {
-        (false, Some(failure)) => Err(OpenError::Unreachable(failure)),
+        (false, Some(failure)) => Err(OpenError::unreachable(failure)),
         _ => Ok(health),
     }
 }

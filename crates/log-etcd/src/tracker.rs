@@ -46,6 +46,7 @@ enum Ended {
 
 impl Tracker {
     pub async fn run(mut self) {
+        self.link.until_known().await;
         // Events up to this revision have been seen.
         let mut upto = None;
         loop {

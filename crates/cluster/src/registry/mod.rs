@@ -10,6 +10,7 @@
 
 mod change;
 mod entries;
+mod noted;
 mod view;
 
 use std::sync::Arc;
@@ -17,9 +18,11 @@ use std::time::Duration;
 
 use etcd_client::{Client, Compare, CompareOp, GetOptions, PutOptions, Txn, TxnOp};
 use paquebot_peer::NodeName;
+use parking_lot::RwLock;
 use tokio::sync::watch;
 
 pub use entries::{Alive, Durable, Etcd, Member, Report};
+pub use noted::Unreached;
 pub use view::{Seen, View};
 
 use crate::placement::{Table, TableError};
@@ -50,7 +53,8 @@ pub enum RegistryError {
 /// The registry of one cluster, as one node uses it.
 #[derive(Clone)]
 pub struct Registry {
-    client: Client,
+    /// Another once etcd is reached, where it was not at the start.
+    client: Arc<RwLock<Client>>,
     prefix: Arc<str>,
     view: watch::Receiver<Arc<View>>,
 }
@@ -58,12 +62,12 @@ pub struct Registry {
 impl Registry {
     /// Begins to follow the cluster's registry; done when it has been read once. The following ends with the last clone.
     pub async fn open(client: Client, prefix: &str) -> Result<Self, RegistryError> {
-        let prefix: Arc<str> = format!("{}/", prefix.trim_matches('/')).into();
+        let prefix = slashed(prefix);
         let (sender, view) = watch::channel(Arc::default());
         let (first, revision) = view::load(&mut client.clone(), &prefix).await?;
         sender.send_replace(Arc::new(first));
         tokio::spawn(view::follow(client.clone(), prefix.clone(), revision, sender));
-        Ok(Self { client, prefix, view })
+        Ok(Self { client: Arc::new(RwLock::new(client)), prefix, view })
     }
 
     /// What was seen last. It may be old: without a quorum nothing new comes.
@@ -95,7 +99,7 @@ impl Registry {
 
     /// A client of the registry's etcd.
     pub fn client(&self) -> Client {
-        self.client.clone()
+        self.client.read().clone()
     }
 
     /// Says that a machine is a node from now on: at its joining. Another that had the name is it no longer.
@@ -107,14 +111,14 @@ impl Registry {
     pub async fn dismiss(&self, node: &NodeName) -> Result<(), RegistryError> {
         let keys = [format!("member/{node}"), format!("alive/{node}"), format!("durable/{node}")];
         let gone: Vec<TxnOp> = keys.iter().map(|key| TxnOp::delete(self.key(key), None)).collect();
-        self.client.clone().txn(Txn::new().and_then(gone)).await?;
+        self.client().txn(Txn::new().and_then(gone)).await?;
         Ok(())
     }
 
     async fn put(&self, key: &str, value: &impl serde::Serialize, lease: Option<i64>) -> Result<(), RegistryError> {
         let text = serde_json::to_vec(value).map_err(|_| RegistryError::Damaged(key.into()))?;
         let options = lease.map(|lease| PutOptions::new().with_lease(lease));
-        self.client.clone().put(self.key(key), text, options).await?;
+        self.client().put(self.key(key), text, options).await?;
         Ok(())
     }
 
@@ -126,7 +130,7 @@ impl Registry {
     /// Reports what this node has of a shard at a marked place; forgotten after `keep`.
     pub async fn report(&self, node: &NodeName, report: &Report, keep: Duration) -> Result<(), RegistryError> {
         let seconds = i64::try_from(keep.as_secs()).unwrap_or(i64::MAX);
-        let lease = self.client.clone().lease_grant(seconds, None).await?;
+        let lease = self.client().lease_grant(seconds, None).await?;
         let key = format!("mark/{:05}/{}/{node}", report.shard.0, report.sequence.0);
         self.put(&key, report, Some(lease.id())).await
     }
@@ -134,7 +138,7 @@ impl Registry {
     /// What all nodes have reported of a shard at one place.
     pub async fn reports(&self, of: &Report) -> Result<Vec<(NodeName, Report)>, RegistryError> {
         let prefix = self.key(&format!("mark/{:05}/{}/", of.shard.0, of.sequence.0));
-        let found = self.client.clone().get(prefix.as_str(), Some(GetOptions::new().with_prefix())).await?;
+        let found = self.client().get(prefix.as_str(), Some(GetOptions::new().with_prefix())).await?;
         let mut reports = Vec::new();
         for kv in found.kvs() {
             let name = String::from_utf8_lossy(kv.key()).into_owned();
@@ -144,4 +148,9 @@ impl Registry {
         }
         Ok(reports)
     }
+}
+
+/// A prefix as it is configured: slashes around it don't count.
+fn slashed(prefix: &str) -> Arc<str> {
+    format!("{}/", prefix.trim_matches('/')).into()
 }

@@ -189,6 +189,9 @@ impl EtcdLog {
         keepers: Arc<dyn Keepers>,
     ) -> Result<Self, OpenError> {
         let gate = client.gate();
-        Self::begin(options, client, |tasks| Ok(BodyWriter::start_task(store, gate, tasks)), tail, keepers).await
+        let link = Arc::new(Link::new(options, client));
+        let health = open::reach(&link).await?;
+        open::verify(&link).await?;
+        Self::begin(link, health, |tasks| Ok(BodyWriter::start_task(store, gate, tasks)), tail, keepers)
     }
 }
