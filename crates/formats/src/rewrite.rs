@@ -11,6 +11,9 @@ use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::FallocateFlags;
+use rustix::io::Errno;
+
 use crate::error::FormatError;
 
 const MAGIC: &[u8; 8] = b"PQBREWR2";
@@ -19,6 +22,19 @@ const HEADER: usize = 8 + 6 * 8 + 8 + 8;
 /// Pages reach the disk whole or not at all.
 const PAGE: u64 = 4096;
 const COPY: usize = 256 << 10;
+/// A message of another program that came after an interrupted addition begins like what the addition lacks for less than this.
+const NEAR: u64 = 64 << 10;
+
+/// Whether what follows an interrupted addition is another program's: whether a message begins there.
+pub type Begins<'b> = &'b dyn Fn(&[u8]) -> bool;
+
+/// What a journal outlasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outlasts {
+    /// The process: nothing is flushed.
+    Process,
+    Machine,
+}
 
 /// What an interrupted change has come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +53,18 @@ pub fn rewrite(
     from: u64,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<u64, FormatError> {
-    replace(file, path, from, 0, write)
+    replace(file, path, (from, 0), Outlasts::Machine, write)
+}
+
+/// Adds what `write` gives at the end: all of it or nothing, also when this process is killed. Nothing is flushed: the caller does that, and a power cut
+/// before leaves what it leaves of any program's mail. Whoever calls holds the locks that keep others out.
+pub fn append(
+    file: &File,
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<u64, FormatError> {
+    let size = file.metadata().map_err(|source| failed("look at", path, source))?.len();
+    replace(file, path, (size, 0), Outlasts::Process, write)
 }
 
 /// Puts octets in the place of as many others: all of them or none. Within one page that needs no journal, and is not flushed: the caller does that once for
@@ -54,7 +81,7 @@ pub fn patch(file: &File, path: &Path, at: u64, octets: &[u8]) -> Result<(), For
         return file.write_all_at(new, from).map_err(|source| failed("write", path, source));
     }
     let size = file.metadata().map_err(|source| failed("look at", path, source))?.len();
-    replace(file, path, from, size - to, |out| out.write_all(new)).map(drop)
+    replace(file, path, (from, size - to), Outlasts::Machine, |out| out.write_all(new)).map(drop)
 }
 
 /// Whether a change was interrupted, and the file is in no state to be read.
@@ -62,17 +89,17 @@ pub fn is_pending(path: &Path) -> bool {
     journal_path(path).exists()
 }
 
-/// Replaces what is from `from` on, but for `tail` octets at the end; those stay where they are, so without them the length stays too.
+/// Replaces what is from a place on, but for some octets at the end; those stay where they are, so where there are any the length stays too.
 fn replace(
     file: &File,
     path: &Path,
-    from: u64,
-    tail: u64,
+    range: (u64, u64),
+    outlasts: Outlasts,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<u64, FormatError> {
     let journal = journal_path(path);
-    let result = make(file, &journal, (from, tail), write).and_then(|made| {
-        apply(file, &made)?;
+    let result = make(file, &journal, range, outlasts, write).and_then(|made| {
+        apply(file, &made, outlasts)?;
         Ok(made.new_size)
     });
     match result {
@@ -89,6 +116,11 @@ fn replace(
 
 /// Finishes what a crash has interrupted. Whoever calls holds the locks that keep others out.
 pub fn recover(file: &File, path: &Path) -> Result<Recovered, FormatError> {
+    recover_before(file, path, &|_| false)
+}
+
+/// The same for a file to which other programs add messages, which they may have done since.
+pub fn recover_before(file: &File, path: &Path, begins: Begins<'_>) -> Result<Recovered, FormatError> {
     let journal = journal_path(path);
     let found = match File::open(&journal) {
         Ok(found) => found,
@@ -101,11 +133,33 @@ pub fn recover(file: &File, path: &Path) -> Result<Recovered, FormatError> {
         std::fs::remove_file(&journal).map_err(|source| failed("remove", &journal, source))?;
         return Ok(Recovered::Dropped);
     };
+    if of.is_addition() && metadata.len() >= of.from {
+        let left = of.left_of_addition(file, metadata.len(), begins);
+        let recovered = match left.map_err(|source| failed("read", path, source))? {
+            Left::All => Recovered::Finished,
+            Left::Nothing => Recovered::Dropped,
+            Left::Part(0) => {
+                let cut = file.set_len(of.from).and_then(|()| file.sync_all());
+                cut.map_err(|source| failed("cut an interrupted addition off", path, source))?;
+                Recovered::Dropped
+            }
+            Left::Part(after) => {
+                let rest = (metadata.len() - after, metadata.len());
+                // In the place of the journal that was just read: a crash now leaves the part that nobody was told of.
+                replace(file, path, (of.from, 0), Outlasts::Machine, |out| copy(file, rest, out))?;
+                tracing::warn!(path = %path.display(), "an addition had been interrupted, and more was added since");
+                return Ok(Recovered::Dropped);
+            }
+        };
+        std::fs::remove_file(&journal).map_err(|source| failed("remove", &journal, source))?;
+        tracing::warn!(path = %path.display(), ?recovered, "an addition to a mailbox had been interrupted");
+        return Ok(recovered);
+    }
     let state = of.compare(file, metadata.len()).map_err(|source| failed("read", path, source))?;
     let recovered = match state {
         Compared::Old => Recovered::Dropped,
         Compared::Mixed => {
-            apply(file, &of).map_err(|source| failed("finish the rewriting of", path, source))?;
+            apply(file, &of, Outlasts::Machine).map_err(|source| failed("finish the rewriting of", path, source))?;
             Recovered::Finished
         }
         Compared::Other(offset) => {
@@ -138,6 +192,15 @@ struct Journal {
     tail: u64,
 }
 
+/// What is left of an interrupted addition.
+enum Left {
+    All,
+    /// None of it, or nobody can tell it from what others have added.
+    Nothing,
+    /// A part, and so many octets of others after it.
+    Part(u64),
+}
+
 enum Compared {
     Old,
     Mixed,
@@ -149,6 +212,7 @@ fn make(
     mailbox: &File,
     path: &Path,
     (from, tail): (u64, u64),
+    outlasts: Outlasts,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<Journal> {
     let metadata = mailbox.metadata()?;
@@ -173,18 +237,24 @@ fn make(
     header.extend(checksum);
     header.extend(short(blake3::Hasher::new().update(&header)));
     file.write_all_at(&header, 0)?;
-    file.sync_all()?;
-    if let Some(directory) = path.parent() {
-        File::open(directory)?.sync_all()?;
+    if outlasts == Outlasts::Machine {
+        file.sync_all()?;
+        if let Some(directory) = path.parent() {
+            File::open(directory)?.sync_all()?;
+        }
     }
     Ok(Journal { file, device: numbers[0], inode: numbers[1], from, old_size: metadata.len(), new_size, tail })
 }
 
 /// Copies the new octets over. A full disk fails before the first of them.
-fn apply(mailbox: &File, of: &Journal) -> io::Result<()> {
+fn apply(mailbox: &File, of: &Journal, outlasts: Outlasts) -> io::Result<()> {
     let size = mailbox.metadata()?.len();
     if of.new_size > size {
-        rustix::fs::fallocate(mailbox, rustix::fs::FallocateFlags::empty(), size, of.new_size - size)?;
+        // The length stays: other programs would take the zeros for text.
+        match rustix::fs::fallocate(mailbox, FallocateFlags::KEEP_SIZE, size, of.new_size - size) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
+            reserved => reserved?,
+        }
     }
     let (mut at, mut buffer) = (of.from, vec![0; COPY]);
     while at < of.new_size - of.tail {
@@ -193,8 +263,25 @@ fn apply(mailbox: &File, of: &Journal) -> io::Result<()> {
         mailbox.write_all_at(&buffer[..count], at)?;
         at += count as u64;
     }
-    mailbox.set_len(of.new_size)?;
-    mailbox.sync_all()
+    if size > of.new_size {
+        mailbox.set_len(of.new_size)?;
+    }
+    match outlasts {
+        Outlasts::Machine => mailbox.sync_all(),
+        Outlasts::Process => Ok(()),
+    }
+}
+
+/// Writes a part of a file.
+fn copy(file: &File, (mut at, end): (u64, u64), out: &mut dyn Write) -> io::Result<()> {
+    let mut buffer = vec![0; COPY];
+    while at < end {
+        let here = &mut buffer[..usize::try_from(end - at).map_or(COPY, |left| left.min(COPY))];
+        file.read_exact_at(here, at)?;
+        out.write_all(here)?;
+        at += here.len() as u64;
+    }
+    Ok(())
 }
 
 impl Journal {
@@ -221,6 +308,51 @@ impl Journal {
         }
         let (from, old_size, new_size, tail) = (number(2), number(3), number(4), number(5));
         Ok(Some(Self { file, device: number(0), inode: number(1), from, old_size, new_size, tail }))
+    }
+
+    /// Whether nothing was to be replaced.
+    fn is_addition(&self) -> bool {
+        self.old_size == self.from && self.tail == 0
+    }
+
+    /// What there is of an addition in a file of this size.
+    fn left_of_addition(&self, mailbox: &File, size: u64, begins: Begins<'_>) -> io::Result<Left> {
+        let same = self.same(mailbox, size)?;
+        if self.from + same == self.new_size {
+            return Ok(Left::All);
+        }
+        if self.from + same == size {
+            return Ok(Left::Part(0));
+        }
+        // Others have added more. Theirs may begin as ours would have gone on.
+        let near = same.saturating_sub(NEAR);
+        let end = size.min(self.from + same + NEAR);
+        let mut octets = vec![0; usize::try_from(end - self.from - near).unwrap_or(0)];
+        mailbox.read_exact_at(&mut octets, self.from + near)?;
+        let places = (0..=usize::try_from(same - near).unwrap_or(0)).rev();
+        let found = places.map(|place| (place, &octets[place..])).find(|(_, octets)| begins(octets));
+        Ok(match found {
+            Some((place, _)) if near + place as u64 > 0 => Left::Part(size - self.from - near - place as u64),
+            _ => Left::Nothing,
+        })
+    }
+
+    /// How many octets of the new ones are in the file.
+    fn same(&self, mailbox: &File, size: u64) -> io::Result<u64> {
+        let length = size.min(self.new_size) - self.from;
+        let (mut at, mut here, mut new) = (0, vec![0; COPY], vec![0; COPY]);
+        while at < length {
+            let count = usize::try_from(length - at).map_or(COPY, |left| left.min(COPY));
+            let (here, new) = (&mut here[..count], &mut new[..count]);
+            mailbox.read_exact_at(here, self.from + at)?;
+            self.file.read_exact_at(new, HEADER as u64 + at)?;
+            if here != new {
+                let differ = here.iter().zip(&*new).position(|(one, other)| one != other);
+                return Ok(at + differ.unwrap_or(0) as u64);
+            }
+            at += count as u64;
+        }
+        Ok(length)
     }
 
     fn compare(&self, mailbox: &File, size: u64) -> io::Result<Compared> {
@@ -296,7 +428,7 @@ fn short(hasher: &blake3::Hasher) -> [u8; 8] {
 }
 
 fn failed(doing: &'static str, path: &Path, source: io::Error) -> FormatError {
-    if source.raw_os_error() == Some(rustix::io::Errno::NOSPC.raw_os_error()) {
+    if source.raw_os_error() == Some(Errno::NOSPC.raw_os_error()) {
         return FormatError::Full(source);
     }
     FormatError::Io { doing, path: path.into(), source }

@@ -1,12 +1,13 @@
 //! The lock file beside a mailbox, `NAME.lock`: the one lock that c-client and delivery agents both take.
 
-use std::fs::{self, OpenOptions, Permissions};
-use std::io;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use super::holder;
 use crate::clock;
 use crate::driver::Owner;
 
@@ -19,8 +20,8 @@ const PATH_BYTES_MAX: usize = 512;
 #[derive(Debug)]
 pub struct DotLock {
     path: PathBuf,
-    /// Device and inode; `None` where the path is too long for a lock.
-    made: Option<(u64, u64)>,
+    /// Its file, open so that no other gets its inode; `None` where the path is too long for a lock.
+    made: Option<File>,
 }
 
 impl DotLock {
@@ -32,7 +33,7 @@ impl DotLock {
         }
         match fs::symlink_metadata(&path) {
             Ok(found) if found.is_symlink() => return Err(io::Error::other(format!("{} is a link", path.display()))),
-            Ok(found) if is_stale(&found) => break_stale(&path, &found)?,
+            Ok(found) if is_stale(&found) || holder::is_dead(&path) => break_stale(&path, &found)?,
             Ok(_) => return Ok(None),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
@@ -46,32 +47,33 @@ impl DotLock {
 
 impl Drop for DotLock {
     fn drop(&mut self) {
-        let Some(made) = self.made else { return };
+        let Some(Ok(made)) = self.made.as_ref().map(File::metadata) else { return };
         // Somebody may have taken it for a stale one: then it is his.
-        if fs::symlink_metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == made) {
+        if fs::symlink_metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == (made.dev(), made.ino())) {
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
 /// Makes a file of our own and links it to the lock's name: who has two names has the lock, also where the answer of `link` is lost.
-fn link(post: &Path, path: &Path, owner: Option<Owner>) -> io::Result<Option<(u64, u64)>> {
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o666).open(post)?;
+fn link(post: &Path, path: &Path, owner: Option<Owner>) -> io::Result<Option<File>> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o666).open(post)?;
+    // So that the next of us waits for nobody if this process is killed. c-client and delivery agents look at the lock's age alone.
+    let _ = file.write_all(holder::this_process().as_bytes());
     // So that everybody can break it later.
     let _ = file.set_permissions(Permissions::from_mode(0o666));
     if let Some(owner) = owner {
         let _ = std::os::unix::fs::fchown(&file, Some(owner.user), Some(owner.group));
     }
     let refused = fs::hard_link(post, path).err();
-    let found = file.metadata()?;
-    if found.nlink() == 2 {
-        return Ok(Some((found.dev(), found.ino())));
+    if file.metadata()?.nlink() == 2 {
+        return Ok(Some(file));
     }
     match refused {
         // A file system without hard links.
         Some(error) if error.raw_os_error() == Some(rustix::io::Errno::PERM.raw_os_error()) => {
             match OpenOptions::new().write(true).create_new(true).mode(0o666).open(path) {
-                Ok(file) => file.metadata().map(|found| Some((found.dev(), found.ino()))),
+                Ok(file) => Ok(Some(file)),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
                 Err(error) => Err(error),
             }
@@ -96,7 +98,7 @@ fn break_stale(path: &Path, stale: &fs::Metadata) -> io::Result<()> {
     }
     let found = fs::symlink_metadata(&aside)?;
     if (found.dev(), found.ino()) == (stale.dev(), stale.ino()) {
-        tracing::warn!(path = %path.display(), "a lock of more than five minutes is broken");
+        tracing::warn!(path = %path.display(), "a lock that was left behind is broken");
     } else {
         let _ = fs::hard_link(&aside, path);
     }
@@ -113,7 +115,7 @@ fn beside(path: &Path, end: &str) -> PathBuf {
 fn unique() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let now = clock::seconds();
-    let host = rustix::system::uname().nodename().to_string_lossy().replace('/', "_");
+    let host = holder::host().replace('/', "_");
     format!(".{now}.{}.{}.{host}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
@@ -133,6 +135,25 @@ mod tests {
         let held = DotLock::attempt(&mailbox, None).unwrap();
         assert!(held.is_some());
         drop(held);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn the_lock_of_a_process_of_ours_that_was_killed_is_broken_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let mailbox = directory.path().join("box");
+        let held = DotLock::attempt(&mailbox, None).unwrap().unwrap();
+        let path = directory.path().join("box.lock");
+        let said = fs::read_to_string(&path).unwrap();
+        assert_eq!(said, holder::this_process());
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        fs::write(&path, said.replace(&std::process::id().to_string(), &child.id().to_string())).unwrap();
+        let taken = DotLock::attempt(&mailbox, None).unwrap();
+        assert!(taken.is_some());
+        drop(held);
+        assert!(path.exists(), "it is not the one that was held before");
+        drop(taken);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
     }
 

@@ -5,6 +5,7 @@ mod file;
 mod flock;
 mod guard;
 mod helper;
+pub mod holder;
 mod open_file;
 mod session;
 mod wait;

@@ -8,11 +8,9 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use rustix::process::{Pid, test_kill_process};
-
 use super::{failed, is_absent, unique};
 use crate::error::FormatError;
-use crate::lock::{BRIEF, wait_for};
+use crate::lock::{BRIEF, holder, wait_for};
 
 /// A lock is waited for this long.
 const WAIT: Duration = Duration::from_secs(30);
@@ -52,9 +50,8 @@ impl DotLock {
     fn attempt(path: &Path, directory: &Path) -> io::Result<Option<Self>> {
         let temporary = directory.join(format!(".temp.{}", unique::name()));
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&temporary)?;
-        let linked = file
-            .write_all(format!("{}:{}", std::process::id(), unique::host()).as_bytes())
-            .and_then(|()| std::fs::hard_link(&temporary, path));
+        let linked =
+            file.write_all(holder::this_process().as_bytes()).and_then(|()| std::fs::hard_link(&temporary, path));
         std::fs::remove_file(&temporary)?;
         match linked {
             Ok(()) => Ok(Some(Self { path: path.into(), inode: file.metadata()?.ino() })),
@@ -79,11 +76,11 @@ fn break_abandoned(path: &Path, locked: &Path) -> io::Result<bool> {
         Err(error) if is_absent(&error) => return Ok(true),
         found => found?,
     };
-    let holder = std::fs::read_to_string(path).unwrap_or_default();
-    if !is_dead(&holder) && !is_old(&found) {
+    let is_dead = holder::is_dead(path);
+    if !is_dead && !is_old(&found) {
         return Ok(false);
     }
-    if !is_dead(&holder) && std::fs::metadata(locked).is_ok_and(|locked| !is_old(&locked)) {
+    if !is_dead && std::fs::metadata(locked).is_ok_and(|locked| !is_old(&locked)) {
         return Ok(false);
     }
     // Moved away first: another process may have broken it and made its own meanwhile, which it then gets back.
@@ -95,17 +92,10 @@ fn break_abandoned(path: &Path, locked: &Path) -> io::Result<bool> {
     if std::fs::symlink_metadata(&aside)?.ino() != found.ino() {
         let _ = std::fs::hard_link(&aside, path);
     } else {
-        tracing::warn!(path = %path.display(), holder = holder.trim(), "a lock that was left behind is broken");
+        tracing::warn!(path = %path.display(), "a lock that was left behind is broken");
     }
     std::fs::remove_file(&aside)?;
     Ok(true)
-}
-
-/// Whether the holder is a process of this machine that is no more.
-fn is_dead(holder: &str) -> bool {
-    let Some((pid, host)) = holder.trim().split_once(':') else { return false };
-    let pid = pid.parse().ok().and_then(Pid::from_raw);
-    host == unique::host() && pid.is_some_and(|pid| test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
 }
 
 fn is_old(found: &std::fs::Metadata) -> bool {
@@ -139,10 +129,10 @@ mod tests {
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let dead = child.id();
         child.wait().unwrap();
-        std::fs::write(&path, format!("{dead}:{}", unique::host())).unwrap();
+        std::fs::write(&path, format!("{dead}:{}", holder::host())).unwrap();
         drop(take(directory.path(), Instant::now()).unwrap());
 
-        std::fs::write(&path, format!("{}:{}", std::process::id(), unique::host())).unwrap();
+        std::fs::write(&path, format!("{}:{}", std::process::id(), holder::host())).unwrap();
         let file = File::options().write(true).open(&path).unwrap();
         file.set_modified(SystemTime::now() - STALE * 2).unwrap();
         drop(take(directory.path(), Instant::now()).unwrap());

@@ -1,8 +1,9 @@
 //! Names that no other file has.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::lock::holder;
 
 /// `<seconds>.M<microseconds>P<process>.<host>`, as Dovecot names messages. No two calls on one machine give the same.
 pub fn name() -> String {
@@ -15,18 +16,9 @@ pub fn name() -> String {
     format!("{}.M{}P{}.{}", micros / 1_000_000, micros % 1_000_000, std::process::id(), escaped_host())
 }
 
-/// This machine's name, as it stands in lock files.
-pub fn host() -> &'static str {
-    static HOST: OnceLock<String> = OnceLock::new();
-    HOST.get_or_init(|| {
-        let read = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        Some(read.trim()).filter(|name| !name.is_empty()).unwrap_or("localhost").to_owned()
-    })
-}
-
 /// `/` and `:` as maildir writes them in names of files.
 fn escaped_host() -> String {
-    host().replace('/', "\\057").replace(':', "\\072")
+    holder::host().replace('/', "\\057").replace(':', "\\072")
 }
 
 /// 32 hexadecimal digits: a mailbox's GUID. Unlike every other by what goes in: this name, never given again.

@@ -1,8 +1,7 @@
 //! Adding messages at a file's end.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt as _;
 
 use paquebot_types::{InternalDate, Uid};
 
@@ -15,8 +14,9 @@ use super::separator;
 use crate::error::FormatError;
 use crate::lock::FileGuard;
 use crate::mailbox::{Arriving, Changes};
+use crate::rewrite;
 
-/// What is read and written at once: a shorter message comes into the file by one call.
+/// What is read at once.
 const COPY: usize = 256 << 10;
 
 impl Mailbox {
@@ -34,6 +34,7 @@ impl Mailbox {
         if done.is_err() {
             self.version = None;
             guard.file.set_len(old_end).map_err(|source| self.failed("cut what was appended off", source))?;
+            self.finish_interrupted(&guard)?;
         }
         done.map(|()| uids)
     }
@@ -61,8 +62,7 @@ impl Mailbox {
         messages: &mut [Arriving<'_>],
         uids: &[Uid],
     ) -> Result<(), FormatError> {
-        let written = self.write_messages(&guard.file, messages, uids);
-        written.map_err(|source| self.failed("append to", source))?;
+        rewrite::append(&guard.file, &self.path, |out| self.write_messages(out, messages, uids))?;
         let size = guard.file.metadata().map_err(|source| self.failed("look at", source))?;
         let undated = InternalDate::utc(size.mtime());
         let before = self.contents.entries.len();
@@ -75,15 +75,16 @@ impl Mailbox {
         }
         self.arrived(before, &mut Changes::default());
         self.tell_state();
-        // Also flushes what was appended. A crash before leaves a last UID that the messages tell better.
+        // A crash before leaves a last UID that the messages tell better.
         self.write_out(guard, Plan::default())?;
+        // Has been done with that, unless there was nothing to write.
+        guard.file.sync_data().map_err(|source| self.failed("flush", source))?;
         self.set_times(&guard.file, News::Mail)?;
         self.note(&guard.file)
     }
 
-    fn write_messages(&self, file: &File, messages: &mut [Arriving<'_>], uids: &[Uid]) -> io::Result<()> {
+    fn write_messages(&self, out: &mut dyn Write, messages: &mut [Arriving<'_>], uids: &[Uid]) -> io::Result<()> {
         let sender = sender();
-        let mut out = BufWriter::with_capacity(COPY, At { file, at: self.contents.end });
         let mut buffer = vec![0; COPY];
         for (message, uid) in messages.iter_mut().zip(uids) {
             let status = Status { flags: message.flags, old: false, keywords: self.keyword_bits(&message.keywords) };
@@ -93,7 +94,7 @@ impl Mailbox {
                 out.write_all(DELIMITER)?;
             }
             out.write_all(separator::write(&sender, message.internal_date).as_bytes())?;
-            let mut incoming = Incoming::new(self.shape, &state, &mut out);
+            let mut incoming = Incoming::new(self.shape, &state, &mut *out);
             let (size, mut done) = (message.body.len(), 0);
             while done < size {
                 let count = message.body.read_at(done, &mut buffer)?;
@@ -108,24 +109,6 @@ impl Mailbox {
                 out.write_all(DELIMITER)?;
             }
         }
-        out.flush()
-    }
-}
-
-/// Writes from a place of a file on.
-struct At<'f> {
-    file: &'f File,
-    at: u64,
-}
-
-impl Write for At<'_> {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        let count = self.file.write_at(octets, self.at)?;
-        self.at += count as u64;
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }

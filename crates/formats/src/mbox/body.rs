@@ -92,38 +92,41 @@ impl Text {
 
 /// Converts octets as many as fit; the cursor goes on over those that were used.
 fn convert(octets: &[u8], cursor: &mut Cursor, offset: u64, out: &mut [u8]) -> usize {
-    let mut done = 0;
-    let mut put = |octet: u8, cursor: &mut Cursor| {
-        if cursor.shown >= offset {
-            let Some(place) = out.get_mut(done) else { return false };
-            *place = octet;
-            done += 1;
-        }
-        cursor.shown += 1;
-        true
-    };
-    for octet in octets {
-        match octet {
-            b'\r' => {}
+    let (mut done, mut at) = (0, 0);
+    while let Some(octet) = octets.get(at) {
+        let used = match octet {
+            b'\r' => 1,
             b'\n' => {
-                if !cursor.half && !put(b'\r', cursor) {
-                    break;
-                }
-                cursor.half = true;
-                if !put(b'\n', cursor) {
-                    break;
-                }
-                cursor.half = false;
+                let rest = if cursor.half { b"\n".as_slice() } else { b"\r\n" };
+                let shown = show(rest, cursor, offset, &mut out[done..], &mut done);
+                // Its CR may be all that fits.
+                cursor.half = shown < rest.len() && (cursor.half || shown > 0);
+                usize::from(shown == rest.len())
             }
-            octet => {
-                if !put(*octet, cursor) {
-                    break;
-                }
+            _ => {
+                let rest = &octets[at..];
+                let run = memchr::memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
+                show(&rest[..run], cursor, offset, &mut out[done..], &mut done)
             }
+        };
+        if used == 0 {
+            break;
         }
-        cursor.within += 1;
+        cursor.within += used as u64;
+        at += used;
     }
     done
+}
+
+/// Gives octets as they are, as many as fit; those before `offset` are passed over. Gives how many were used.
+fn show(octets: &[u8], cursor: &mut Cursor, offset: u64, out: &mut [u8], done: &mut usize) -> usize {
+    let before =
+        usize::try_from(offset.saturating_sub(cursor.shown)).map_or(octets.len(), |more| more.min(octets.len()));
+    let count = (octets.len() - before).min(out.len());
+    out[..count].copy_from_slice(&octets[before..before + count]);
+    *done += count;
+    cursor.shown += (before + count) as u64;
+    before + count
 }
 
 impl Body for Text {

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::BorrowedFd;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use paquebot_guard::Purpose;
@@ -80,15 +80,30 @@ impl<F: OneFile> Driver for F {
     }
 
     fn list(&self, root: &Root) -> Result<Vec<Found>, FormatError> {
-        names::list(root, &F::is_mailbox)
+        let mut found = names::list(root, &F::is_mailbox)?;
+        let inbox = MailboxName::inbox();
+        if is_absent_spool(root, &inbox)? && !found.iter().any(|found| found.selectable && found.name == inbox) {
+            let subscribed = found.iter().any(|found| found.name == inbox && found.subscribed);
+            found.retain(|found| found.name != inbox);
+            found.push(Found { name: inbox, selectable: true, subscribed, special_use: None });
+            found.sort_by(|one, other| one.name.cmp(&other.name));
+        }
+        Ok(found)
     }
 
     fn open(&self, root: &Root, name: &MailboxName, access: Access) -> Result<Box<dyn OpenMailbox>, FormatError> {
-        let path = names::existing(root, name, &F::is_mailbox)?;
+        let is_spool = name.is_inbox() && root.inbox.is_some();
+        let path = match is_absent_spool(root, name)? {
+            true => names::path(root, name)?,
+            false => names::existing(root, name, &F::is_mailbox)?,
+        };
         if access == Access::Write {
             netfs::may_change(&path, Purpose::Spool)?;
+            if is_spool {
+                make_spool(root, &path)?;
+            }
         }
-        Ok(Box::new(Mailbox::open(F::SHAPE, &path, root.owner, access)?))
+        Ok(Box::new(Mailbox::open(F::SHAPE, &path, root.owner, access, is_spool)?))
     }
 
     fn create(&self, root: &Root, name: &MailboxName, validity: UidValidity) -> Result<(), FormatError> {
@@ -117,6 +132,27 @@ impl<F: OneFile> Driver for F {
 
     fn subscribe(&self, root: &Root, name: &MailboxName, subscribed: bool) -> Result<(), FormatError> {
         names::subscribe(root, name, subscribed)
+    }
+}
+
+/// Whether this is an INBOX to which nothing was delivered yet: then it has no file, and is empty.
+fn is_absent_spool(root: &Root, name: &MailboxName) -> Result<bool, FormatError> {
+    if !name.is_inbox() || root.inbox.is_none() {
+        return Ok(false);
+    }
+    let path = names::path(root, name)?;
+    match std::fs::symlink_metadata(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        found => found.map(|_| false).map_err(|source| failed("look at", &path, source)),
+    }
+}
+
+/// Makes the file of an INBOX that is to be changed, as a delivery agent would. Where only those may, it is empty and read only until one does.
+fn make_spool(root: &Root, path: &Path) -> Result<(), FormatError> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => names::settle(root, path),
+        Err(error) if matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::PermissionDenied) => Ok(()),
+        Err(source) => Err(failed("make", path, source)),
     }
 }
 

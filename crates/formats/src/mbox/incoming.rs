@@ -26,8 +26,15 @@ impl<'o> Incoming<'o> {
         Self { shape, out, state, in_header: true, begin: Some(Vec::new()), last: b'\n' }
     }
 
-    pub fn take(&mut self, octets: &[u8]) -> io::Result<()> {
-        for octet in octets {
+    pub fn take(&mut self, mut octets: &[u8]) -> io::Result<()> {
+        while !octets.is_empty() {
+            // What is within a line stays as it is, but for a few octets.
+            let run = if self.begin.is_none() { plain(octets) } else { 0 };
+            if run > 0 {
+                self.put(&octets[..run])?;
+            }
+            let Some((octet, rest)) = octets[run..].split_first() else { break };
+            octets = rest;
             let octet = match octet {
                 b'\r' => continue,
                 1 if self.shape == Shape::Mmdf => continue,
@@ -96,6 +103,12 @@ impl<'o> Incoming<'o> {
 }
 
 const FROM: &[u8] = b"From ";
+
+/// So many octets come before one that is to be looked at.
+fn plain(octets: &[u8]) -> usize {
+    let end = memchr::memchr3(b'\n', b'\r', 0, octets).unwrap_or(octets.len());
+    memchr::memchr(1, &octets[..end]).unwrap_or(end)
+}
 
 #[cfg(test)]
 mod tests {

@@ -10,8 +10,9 @@ use paquebot_types::{InternalDate, Uid, UidSet, UidValidity};
 
 use super::body::{Reading, Text};
 use super::contents::Contents;
-use super::layout::Shape;
+use super::layout::{DELIMITER, Shape};
 use super::numbering::Believe;
+use super::separator::Separator;
 use crate::clock;
 use crate::driver::{Access, Owner};
 use crate::error::{FormatError, failed};
@@ -23,6 +24,10 @@ use crate::rewrite;
 const ATTEMPTS: usize = 5;
 /// mbox's UIDVALIDITY of a mailbox that has none and is only read, if not even its first message tells a time.
 const NO_TIME: u32 = 1;
+
+/// Device and inode of a file that is not there, and a file that has nothing in it.
+const ABSENT: (u64, u64) = (0, 0);
+const NOTHING: &str = "/dev/null";
 
 /// How a file was when it was looked at.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -51,6 +56,9 @@ pub enum Told {
 
 pub struct Mailbox {
     pub(super) shape: Shape,
+    access: Access,
+    /// Its file may be gone, or not there yet: the mailbox is empty then.
+    may_be_absent: bool,
     pub(super) path: PathBuf,
     /// Whose lock files are.
     owner: Owner,
@@ -71,12 +79,26 @@ pub struct Mailbox {
 }
 
 impl Mailbox {
-    pub fn open(shape: Shape, path: &Path, owner: Option<Owner>, access: Access) -> Result<Self, FormatError> {
+    pub fn open(
+        shape: Shape,
+        path: &Path,
+        owner: Option<Owner>,
+        access: Access,
+        may_be_absent: bool,
+    ) -> Result<Self, FormatError> {
         let path = std::path::absolute(path).map_err(|source| failed("find", path, source))?;
-        let file = open_quietly(&path).map_err(|source| failed("open", &path, source))?;
+        let (file, is_absent) = match open_quietly(&path) {
+            Err(error) if may_be_absent && error.kind() == io::ErrorKind::NotFound => {
+                (open_quietly(Path::new(NOTHING)), true)
+            }
+            opened => (opened, false),
+        };
+        let file = file.map_err(|source| failed("open", &path, source))?;
         let metadata = file.metadata().map_err(|source| failed("look at", &path, source))?;
         let mut mailbox = Self {
             shape,
+            access,
+            may_be_absent,
             owner: owner.unwrap_or(Owner { user: metadata.uid(), group: metadata.gid() }),
             file: Arc::new(file),
             identity: identity(&metadata),
@@ -95,6 +117,10 @@ impl Mailbox {
             readers: Vec::new(),
             path,
         };
+        if is_absent {
+            mailbox.disappear();
+            return Ok(mailbox);
+        }
         if access == Access::Write {
             mailbox.take_session()?;
         }
@@ -112,7 +138,20 @@ impl Mailbox {
     pub fn look(&mut self, expunged: Expunged) -> Result<Changes, FormatError> {
         let mut changes = Changes::default();
         self.check_session();
-        let metadata = std::fs::metadata(&self.path).map_err(|source| self.failed("look at", source))?;
+        let metadata = match std::fs::metadata(&self.path) {
+            Err(error) if self.may_be_absent && error.kind() == io::ErrorKind::NotFound => {
+                changes.all = self.identity != ABSENT;
+                if changes.all {
+                    self.disappear();
+                }
+                return Ok(changes);
+            }
+            found => found.map_err(|source| self.failed("look at", source))?,
+        };
+        if self.identity == ABSENT {
+            self.appear()?;
+            changes.all = true;
+        }
         let known = identity(&metadata) == self.identity && self.is_known(&metadata);
         if !known || (self.unmarked && self.writes()) {
             let guard = self.lock()?;
@@ -135,6 +174,28 @@ impl Mailbox {
         self.readers.retain(|reader| reader.strong_count() > 0);
         self.readers.push(Arc::downgrade(&reading));
         Ok(Box::new(Text::new(Arc::clone(&self.file), reading, place)))
+    }
+
+    /// There is no file: delivery makes it with the first message.
+    fn disappear(&mut self) {
+        (self.identity, self.version, self.contents) = (ABSENT, None, Contents::default());
+        (self.with_ghosts, self.unmarked) = (Vec::new(), false);
+        self.state.uid_validity = UidValidity::MIN;
+        if self.access == Access::Write {
+            self.lose("its file is not there");
+        }
+        self.tell_state();
+    }
+
+    fn appear(&mut self) -> Result<(), FormatError> {
+        self.file = Arc::new(open_quietly(&self.path).map_err(|source| self.failed("open", source))?);
+        let metadata = self.file.metadata().map_err(|source| self.failed("look at", source))?;
+        (self.identity, self.version) = (identity(&metadata), None);
+        if self.access == Access::Write {
+            self.state.read_only = None;
+            self.take_session()?;
+        }
+        Ok(())
     }
 
     pub fn writes(&self) -> bool {
@@ -251,15 +312,24 @@ impl Mailbox {
         }
     }
 
-    /// Finishes a change that a crash has interrupted: the file is in no state to be read before.
+    /// Finishes a change that a crash has interrupted, or undoes it: the file is in no state to be read before.
     fn recover(&self, guard: FileGuard) -> Result<(), FormatError> {
         drop(guard);
+        if self.access == Access::Read {
+            let by = "a change of it was interrupted, which is finished once it is opened for changes".to_owned();
+            return Err(FormatError::InUse { path: self.path.clone(), by });
+        }
         let guard = match FileGuard::take(&self.path, Kind::Exclusive, Dot::Must, Some(self.owner)) {
             Ok(guard) => guard,
             Err(NoGuard::Failed(error)) => return Err(error),
             Err(NoGuard::NoDotLock(source)) => return Err(self.failed("finish an interrupted change of", source)),
         };
-        rewrite::recover(&guard.file, &self.path).map(drop)
+        self.finish_interrupted(&guard)
+    }
+
+    /// The guard is one for writing.
+    pub(super) fn finish_interrupted(&self, guard: &FileGuard) -> Result<(), FormatError> {
+        rewrite::recover_before(&guard.file, &self.path, &|octets| begins(self.shape, octets)).map(drop)
     }
 
     fn is_known(&self, metadata: &Metadata) -> bool {
@@ -440,6 +510,17 @@ impl Mailbox {
 
     pub(super) fn failed(&self, doing: &'static str, source: io::Error) -> FormatError {
         failed(doing, &self.path, source)
+    }
+}
+
+/// Whether a message begins here.
+fn begins(shape: Shape, octets: &[u8]) -> bool {
+    match shape {
+        Shape::Mmdf => octets.starts_with(DELIMITER),
+        Shape::Mbox => {
+            let line = memchr::memchr(b'\n', octets).map(|end| &octets[..=end]);
+            line.is_some_and(|line| Separator::parse(line, 0).is_some())
+        }
     }
 }
 

@@ -20,6 +20,8 @@ use crate::rewrite;
 const AHEAD: Duration = Duration::from_secs(10);
 /// Octets that are copied at once.
 const COPY: usize = 256 << 10;
+/// A message of this length comes into the file by one call, a longer one by several.
+const AT_ONCE: usize = 64 << 20;
 
 impl Mbx {
     pub(super) fn change_flags(&mut self, changes: &[(Uid, Flags, Vec<Keyword>)]) -> Result<Changes, FormatError> {
@@ -98,8 +100,8 @@ impl Mbx {
             let size = message.body.len();
             let internal_date = date::for_c_client(message.internal_date);
             let record = Record { internal_date, size, status, line: 0 }.write();
-            self.file.write_all_at(record.as_bytes(), at).map_err(|source| self.failed("write", source))?;
-            at += record.len() as u64;
+            // c-client opens no file whose last message is not all there: what is killed here leaves none of it.
+            let mut whole = record.into_bytes();
             let mut done = 0;
             while done < size {
                 let count = message
@@ -110,9 +112,16 @@ impl Mbx {
                     let source = io::Error::from(io::ErrorKind::UnexpectedEof);
                     return Err(self.failed("read what is for", source));
                 }
-                self.file.write_all_at(&buffer[..count], at).map_err(|source| self.failed("write", source))?;
-                (at, done) = (at + count as u64, done + count as u64);
+                if whole.len() + count > AT_ONCE {
+                    self.file.write_all_at(&whole, at).map_err(|source| self.failed("write", source))?;
+                    at += whole.len() as u64;
+                    whole.clear();
+                }
+                whole.extend_from_slice(&buffer[..count]);
+                done += count as u64;
             }
+            self.file.write_all_at(&whole, at).map_err(|source| self.failed("write", source))?;
+            at += whole.len() as u64;
         }
         self.sync()
     }

@@ -32,7 +32,10 @@ impl Mailbox {
     /// As a crash leaves it that came when the journal was whole.
     fn with_journal(bytes: usize) -> Self {
         let mailbox = Self::new();
-        make(&mailbox.file, &journal_path(&mailbox.path()), (FROM, 0), |out| out.write_all(&new(bytes))).unwrap();
+        make(&mailbox.file, &journal_path(&mailbox.path()), (FROM, 0), Outlasts::Machine, |out| {
+            out.write_all(&new(bytes))
+        })
+        .unwrap();
         mailbox
     }
 
@@ -133,8 +136,41 @@ fn octets_within_a_file_are_replaced_and_a_crash_in_it_is_finished() {
         assert!(mailbox.octets() == wanted && !is_pending(&mailbox.path()));
     }
     let mailbox = Mailbox::new();
-    make(&mailbox.file, &journal_path(&mailbox.path()), (8_190, OLD - 8_196), |out| out.write_all(b"octets")).unwrap();
+    make(&mailbox.file, &journal_path(&mailbox.path()), (8_190, OLD - 8_196), Outlasts::Machine, |out| {
+        out.write_all(b"octets")
+    })
+    .unwrap();
     mailbox.file.write_all_at(b"oc", 8_190).unwrap();
     assert_eq!(recover(&mailbox.file, &mailbox.path()).unwrap(), Recovered::Finished);
     assert_eq!(&mailbox.octets()[8_188..8_198], &[&old()[8_188..8_190], b"octets", &old()[8_196..8_198]].concat()[..]);
+}
+
+/// As a crash leaves it that came when so many octets of an addition were in the file, and others have added theirs.
+fn interrupted_addition(there: usize, theirs: &[u8]) -> (Mailbox, Vec<u8>) {
+    let mailbox = Mailbox::new();
+    let text = [b"From us\n", &*new(600_000)].concat();
+    make(&mailbox.file, &journal_path(&mailbox.path()), (OLD, 0), Outlasts::Process, |out| out.write_all(&text))
+        .unwrap();
+    mailbox.file.write_all_at(&text[..there], OLD).unwrap();
+    mailbox.file.write_all_at(theirs, OLD + there as u64).unwrap();
+    (mailbox, text)
+}
+
+#[test]
+fn an_interrupted_addition_is_cut_back_and_what_others_added_stays() {
+    let begins = |octets: &[u8]| octets.starts_with(b"From ");
+    for there in [0, 1, 5, 8, 262_144, 599_000] {
+        for theirs in [&b""[..], b"From them\nx\n", b"From us too\n"] {
+            let (mailbox, _) = interrupted_addition(there, theirs);
+            let recovered = recover_before(&mailbox.file, &mailbox.path(), &begins).unwrap();
+            assert_eq!(recovered, Recovered::Dropped, "{there}");
+            assert!(mailbox.octets() == [&*old(), theirs].concat(), "{there}, {}", String::from_utf8_lossy(theirs));
+            assert!(!is_pending(&mailbox.path()));
+        }
+    }
+    for theirs in [&b""[..], b"From them\nx\n"] {
+        let (mailbox, text) = interrupted_addition(600_008, theirs);
+        assert_eq!(recover_before(&mailbox.file, &mailbox.path(), &begins).unwrap(), Recovered::Finished);
+        assert!(mailbox.octets() == [&*old(), &*text, theirs].concat());
+    }
 }

@@ -1,7 +1,7 @@
 //! Maildir, as Dovecot, Courier and delivery agents without a server leave it.
 
 mod beside;
-mod server;
+pub mod server;
 
 use std::path::Path;
 

@@ -4,6 +4,7 @@
 mod c_client;
 mod cyrus;
 mod fixtures;
+mod killed;
 mod maildir;
 mod manifest;
 mod mbox;

@@ -1,9 +1,11 @@
 //! Readers of files that somebody has damaged at random: what is whole is shown, and nothing panics, grows without bound or writes.
 //!
-//! The mutations are the same in every run; a failure names its round. `MUTATIONS=100000` makes so many rounds of each file instead of a few hundred.
+//! The mutations are the same in every run; a failure names its round. `MUTATIONS=100000` makes so many rounds of each file instead of a few hundred, and
+//! `MUTATIONS=600s` as many as that time allows.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use paquebot_formats::{Access, Driver, Expunged, FormatError, Root, driver};
 use paquebot_types::MailboxName;
@@ -60,6 +62,15 @@ const TOKENS: &[&[u8]] = &[
     b"NIL",
     b"\t",
     b"\x1f",
+    b"\n\nFrom a@b Mon Mar  5 10:15:30 2007\n",
+    b"\x01\x01\x01\x01\n",
+    b"X-IMAP: 0000000007 4294967295 x\n",
+    b"X-IMAPbase: 7 3\n",
+    b"X-UID: 4294967295\n",
+    b"Status: RO\n",
+    b"4294967295",
+    b"S=18446744073709551615",
+    b":2,",
 ];
 
 /// One to four changes.
@@ -118,13 +129,25 @@ fn read(driver: &dyn Driver, root: &Root, name: &MailboxName) -> Result<(), Form
     mailbox.refresh(Expunged::Leave).map(drop)
 }
 
+/// How many rounds are made, and for how long.
+fn effort() -> (u64, Duration) {
+    match std::env::var("MUTATIONS") {
+        Err(_) => (ROUNDS, Duration::MAX),
+        Ok(said) => match said.strip_suffix('s') {
+            Some(seconds) => (u64::MAX, Duration::from_secs(seconds.parse().unwrap())),
+            None => (said.parse().unwrap(), Duration::MAX),
+        },
+    }
+}
+
 /// Damages a file round after round. `seal` may make checksums right again.
 fn torment(driver: &dyn Driver, root: &Root, name: &str, file: &Path, seal: &dyn Fn(&mut [u8])) {
     let name = MailboxName::new(name).unwrap();
     let whole = std::fs::read(file).unwrap();
     read(driver, root, &name).unwrap();
-    let rounds = std::env::var("MUTATIONS").map_or(ROUNDS, |rounds| rounds.parse().unwrap());
-    for round in 0..rounds {
+    let (rounds, time) = effort();
+    let began = Instant::now();
+    for round in (0..rounds).take_while(|_| began.elapsed() < time) {
         let mut random = Random((round + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
         let mut octets = whole.clone();
         mutate(&mut octets, &mut random);
@@ -152,6 +175,45 @@ fn mbx_files_may_be_anything() {
         let file = alone.path().join("box");
         std::fs::copy(directory.path().join(name), &file).unwrap();
         torment(driver, &fixtures::root(alone.path()), "box", &file, &|_| {});
+    }
+}
+
+#[test]
+fn mbox_files_may_be_anything() {
+    let (directory, driver) = (fixtures::copy("mbox"), driver("mbox").unwrap());
+    for name in ["expunged", "foreign/pseudo-with-gaps", "foreign/imapbase-duplicate-uid"] {
+        let alone = tempfile::tempdir().unwrap();
+        let file = alone.path().join("box");
+        std::fs::copy(directory.path().join(name), &file).unwrap();
+        torment(driver, &fixtures::root(alone.path()), "box", &file, &|_| {});
+    }
+}
+
+#[test]
+fn mmdf_files_may_be_anything() {
+    let (directory, driver) = (fixtures::copy("mmdf"), driver("mmdf").unwrap());
+    for name in ["expunged", "foreign/delimiter-in-header"] {
+        let alone = tempfile::tempdir().unwrap();
+        let file = alone.path().join("box");
+        std::fs::copy(directory.path().join(name), &file).unwrap();
+        torment(driver, &fixtures::root(alone.path()), "box", &file, &|_| {});
+    }
+}
+
+#[test]
+fn what_servers_keep_beside_a_maildir_may_be_anything() {
+    let driver = driver("maildir").unwrap();
+    let files = [
+        ("maildir-dovecot", ".Sent/dovecot-uidlist"),
+        ("maildir-dovecot", ".Sent/dovecot-keywords"),
+        ("maildir-dovecot", "dovecot-uidvalidity"),
+        ("maildir-courier", ".Sent/courierimapuiddb"),
+        ("maildir-courier", ".Sent/courierimapkeywords/:list"),
+    ];
+    for (fixture, file) in files {
+        let directory = fixtures::unpack(fixture);
+        let top = directory.path().join("Maildir");
+        torment(driver, &fixtures::root(&top), "Sent", &top.join(file), &|_| {});
     }
 }
 

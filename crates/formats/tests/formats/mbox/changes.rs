@@ -239,3 +239,25 @@ fn mailutil_reads_and_extends_what_we_wrote() {
         assert_eq!(uids(&*other), [1]);
     }
 }
+
+#[test]
+fn an_inbox_to_which_nothing_was_delivered_is_empty() {
+    for format in BOTH {
+        let mut home = Home::new(format);
+        let spool = home.path("spool");
+        home.root.inbox = Some(spool.clone());
+        let listed = driver(format).unwrap().list(&home.root).unwrap();
+        assert!(listed.iter().any(|found| found.name.is_inbox() && found.selectable));
+        let mut reading = home.open("INBOX", Access::Read);
+        assert!(reading.messages().is_empty() && !spool.exists());
+        reading.refresh(Expunged::Leave).unwrap();
+        let mut mailbox = home.write("INBOX");
+        assert!(mailbox.messages().is_empty() && spool.exists());
+        append(&mut *mailbox, "Subject: 1\n\nx\n", Flags::NONE, &[]);
+        assert!(reading.refresh(Expunged::Leave).unwrap().all);
+        assert_eq!(uids(&*reading), [1]);
+        std::fs::remove_file(&spool).unwrap();
+        assert!(reading.refresh(Expunged::Leave).unwrap().all);
+        assert!(reading.messages().is_empty());
+    }
+}
