@@ -2,6 +2,7 @@
 //!
 //! c-client serves nobody as root and takes names relative to the home directory, so its programs run as an ordinary user, to whom the mailboxes belong.
 
+mod kiss;
 mod locks;
 mod sessions;
 mod the_same;
@@ -28,6 +29,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// What it says when it could not lock a mailbox, and how often it is then asked again.
 const UNLOCKED: &str = "Unable to lock";
 const TRIES: usize = 100;
+/// What it says when it asks another session for a mailbox.
+const ASKS: &str = "Trying to get mailbox lock from process";
 
 /// A home with mailboxes, and c-client's programs that use them.
 pub struct Home {
@@ -136,7 +139,9 @@ impl Home {
         let output = child.stdout.take().unwrap();
         std::thread::spawn(move || {
             let lines = BufReader::new(output).lines().map_while(Result::ok);
-            lines.filter(|line| !line.starts_with("note: ")).for_each(|line| drop(sender.send(line)));
+            lines
+                .filter(|line| !line.starts_with("note: ") && !line.contains(ASKS))
+                .for_each(|line| drop(sender.send(line)));
         });
         let input = child.stdin.take();
         let session = Session { child, input, told };
