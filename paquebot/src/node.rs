@@ -38,6 +38,8 @@ pub async fn start(config: &Config) -> anyhow::Result<Arc<Service>> {
     options.hosted.extend(store.shards()?.into_iter().map(|(shard, _)| shard));
     options.hosted.sort_unstable();
     options.hosted.dedup();
+    options.namespaces = config.namespaces.iter().map(paquebot_config::Namespace::to_service).collect();
+    options.side_index = Some(config.data.join("foreign.redb"));
     Service::start(store, log, "local", options).await.context("cannot start the mail service")
 }
 

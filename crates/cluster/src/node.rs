@@ -127,6 +127,7 @@ impl Node {
                     on_mark: Some(on_mark),
                     ..Default::default()
                 },
+                ..Default::default()
             },
         )
         .await?;

@@ -9,6 +9,7 @@ use crate::auth::Auth;
 use crate::cluster::Cluster;
 use crate::delivery::Delivery;
 use crate::limits::Limits;
+use crate::namespace::Namespace;
 use crate::network::NetworkText;
 use crate::store::Store;
 
@@ -30,6 +31,9 @@ pub struct Config {
     pub delivery: Delivery,
     pub store: Store,
     pub cluster: Cluster,
+    /// Other servers' mailboxes, served where they lie.
+    #[serde(rename = "namespace", skip_serializing_if = "Vec::is_empty")]
+    pub namespaces: Vec<Namespace>,
     pub log: Log,
 }
 
@@ -117,6 +121,7 @@ impl Default for Config {
             delivery: Delivery::default(),
             store: Store::default(),
             cluster: Cluster::default(),
+            namespaces: Vec::new(),
             log: Log::default(),
         }
     }

@@ -53,6 +53,7 @@ impl Config {
             tls: crate::Tls { certificate: Some(PathBuf::new()), key: Some(PathBuf::new()) },
             auth: crate::Auth { passwd_file: Some(PathBuf::new()), ..Default::default() },
             cluster: crate::Cluster::with_all_keys(),
+            namespaces: vec![crate::Namespace::with_all_keys()],
             delivery: crate::Delivery { host_name: Some(String::new()), ..Default::default() },
             ..Default::default()
         };
@@ -86,6 +87,20 @@ impl Config {
         if self.store.upkeep_interval.is_zero() {
             return Err("store.upkeep_interval must be more than nothing".into());
         }
+        self.namespaces.iter().try_for_each(crate::Namespace::check)?;
+        for (at, namespace) in self.namespaces.iter().enumerate() {
+            if self.namespaces.iter().take(at).any(|other| other.prefix == namespace.prefix) {
+                let prefix = namespace.prefix.as_deref().unwrap_or_default();
+                return Err(format!("[[namespace]]: there are two with the prefix {prefix:?}"));
+            }
+        }
+        if self.cluster.is_on() && !self.namespaces.is_empty() {
+            return Err(
+                "a node of a cluster has no [[namespace]]: what is in one machine's files goes with the machine; \
+                        `paquebot import` brings it into the cluster"
+                    .into(),
+            );
+        }
         self.cluster.check()
     }
 
@@ -94,8 +109,15 @@ impl Config {
             ListenAddress::Unix(path) => Some(path),
             ListenAddress::Tcp(_) => None,
         });
+        let foreign =
+            self.namespaces.iter_mut().flat_map(|namespace| [&mut namespace.root, &mut namespace.inbox]).flatten();
         let given = [&mut self.tls.certificate, &mut self.tls.key, &mut self.auth.passwd_file];
-        [&mut self.data].into_iter().chain(given.into_iter().flatten()).chain(sockets).chain(self.cluster.paths_mut())
+        [&mut self.data]
+            .into_iter()
+            .chain(given.into_iter().flatten())
+            .chain(sockets)
+            .chain(foreign)
+            .chain(self.cluster.paths_mut())
     }
 }
 
@@ -130,6 +152,9 @@ fn collect(above: &str, table: &toml::Table, keys: &mut Vec<String>) {
         match value {
             // A curve of delays is one value.
             toml::Value::Table(inner) if !inner.contains_key("free") => collect(&path, inner, keys),
+            toml::Value::Array(tables) if tables.first().is_some_and(toml::Value::is_table) => {
+                tables.iter().filter_map(toml::Value::as_table).for_each(|table| collect(&path, table, keys));
+            }
             _ => keys.push(path),
         }
     }

@@ -109,7 +109,12 @@ impl<'a> Delivery<'a> {
             return None;
         }
         let mut shards: BTreeMap<ShardId, Vec<(usize, Place)>> = BTreeMap::new();
+        let mut foreign = Vec::new();
         for (index, place) in places {
+            if place.account.is_foreign(place.mailbox) {
+                foreign.push(self.append(index, place));
+                continue;
+            }
             shards.entry(place.account.id().0).or_default().push((index, place));
         }
         let proposals = shards.into_iter().map(|(shard, places)| self.propose(shard, places));
@@ -121,8 +126,8 @@ impl<'a> Delivery<'a> {
             from: self.fields_bytes,
         };
         let passed = away.into_iter().map(|(shard, away)| passing.deliver(shard, away));
-        let (here, there) = tokio::join!(join_all(proposals), join_all(passed));
-        for (index, verdict) in here.into_iter().chain(there).flatten() {
+        let (here, there, files) = tokio::join!(join_all(proposals), join_all(passed), join_all(foreign));
+        for (index, verdict) in here.into_iter().chain(there).flatten().chain(files) {
             if let Some(place) = verdicts.get_mut(index) {
                 *place = verdict;
             }
@@ -175,6 +180,18 @@ impl<'a> Delivery<'a> {
             tokio::task::spawn_blocking(write).await.unwrap_or(Err(ServiceError::Stopping))
         };
         copied?.finish().await
+    }
+
+    /// Appends to a mailbox in another server's files. A retry cannot be told there: its format has no place for the key.
+    async fn append(&self, index: usize, place: Place) -> (usize, Verdict) {
+        let date = InternalDate::utc(self.trace.unix_seconds);
+        let messages = vec![place.ready.message(Flags::NONE, Vec::new(), date)];
+        let verdict = match place.account.append(place.mailbox, messages).await {
+            Ok(outcome) => self.judge(&place, outcome),
+            Err(ChangeError::Failed(error)) => failed(&error),
+            Err(ChangeError::Refused(refusal)) => refused(&refusal),
+        };
+        (index, verdict)
     }
 
     /// Proposes what is to be appended in one shard; gives the answers by the recipients' places in the batch.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use paquebot_formats::Access;
 use paquebot_log::Body;
 use paquebot_model::{FlagChange, Mailbox, NewMessage, Op, Outcome, Refusal, Row, Rows, Scan, Tombstone, key};
 use paquebot_replica::Hosting;
@@ -10,6 +11,7 @@ use paquebot_types::{AccountId, MailboxId, MailboxName, ModSeq, ShardId, Special
 use tokio::time::timeout;
 
 use crate::error::{ChangeError, ServiceError};
+use crate::foreign::{Originals, Removed, User, blocking, is_foreign};
 use crate::incoming::Incoming;
 use crate::live::Live;
 use crate::reader::Reader;
@@ -24,6 +26,7 @@ pub struct Account {
     pub(crate) id: AccountId,
     pub(crate) name: Arc<str>,
     pub(crate) hosting: Hosting,
+    pub(crate) foreign: Option<Arc<User>>,
 }
 
 /// A name of the account's, for LIST.
@@ -53,6 +56,24 @@ impl Account {
     /// Says when this node does not have the account any more: whoever acts for it must enter it anew, here or elsewhere.
     pub fn hosting(&self) -> &Hosting {
         &self.hosting
+    }
+
+    /// The account's mailboxes in other servers' files, if it may have any.
+    pub(crate) fn foreign(&self) -> Option<&Arc<User>> {
+        self.foreign.as_ref()
+    }
+
+    /// Whether a mailbox is in another server's files: ops of the log are not for it.
+    pub fn is_foreign(&self, mailbox: MailboxId) -> bool {
+        is_foreign(mailbox)
+    }
+
+    fn foreign_mailbox(&self, mailbox: MailboxId) -> Option<&Arc<User>> {
+        self.foreign.as_ref().filter(|_| is_foreign(mailbox))
+    }
+
+    fn foreign_name(&self, name: &MailboxName) -> Option<&Arc<User>> {
+        self.foreign.as_ref().filter(|user| user.has(name))
     }
 
     /// An error when this node does not have the account any more.
@@ -102,8 +123,17 @@ impl Account {
         }
     }
 
-    /// A mailbox in use, shared with every other session that has it open.
+    /// A mailbox in use, shared with every other session that has it open, to be looked at.
     pub fn open(&self, mailbox: MailboxId) -> Result<Option<Arc<Live>>, ServiceError> {
+        self.open_for(mailbox, Access::Read)
+    }
+
+    /// The same for what is to be done with it: another server's mailbox is opened otherwise when it is to be changed.
+    pub fn open_for(&self, mailbox: MailboxId, access: Access) -> Result<Option<Arc<Live>>, ServiceError> {
+        if let Some(user) = self.foreign_mailbox(mailbox) {
+            self.check_hosted()?;
+            return blocking(|| user.open(mailbox, access));
+        }
         let at = MailboxKey { shard: self.shard, account: self.id, mailbox };
         let live = self.service.registry().open(self.service.store(), at, &self.hosting)?;
         Ok(live.filter(|live| !live.current().gone))
@@ -116,11 +146,18 @@ impl Account {
         let (from, to) = key::names(self.id);
         rows.scan(&from, &to, &mut |key, value| {
             let id = <[u8; 4]>::try_from(value).ok().and_then(|id| MailboxId::new(u32::from_be_bytes(id)));
-            if let (Some(name), Some(id)) = (key::parse_name(key), id) {
+            if let (Some(name), Some(id)) = (key::parse_name(key), id)
+                && self.foreign_name(&name).is_none()
+            {
                 names.entry(name).or_default().mailbox = Some(id);
             }
             Scan::Continue
         })?;
+        let foreign = self.foreign.as_ref().map(|user| blocking(|| user.list())).unwrap_or_default();
+        for found in foreign {
+            let listed = names.entry(found.name).or_default();
+            (listed.mailbox, listed.subscribed) = (found.mailbox, found.subscribed);
+        }
         let mut above: Vec<MailboxName> = names.keys().filter_map(MailboxName::parent).collect();
         while let Some(name) = above.pop() {
             let listed = names.entry(name.clone()).or_default();
@@ -130,7 +167,7 @@ impl Account {
         }
         let (from, to) = key::subscriptions(self.id);
         rows.scan(&from, &to, &mut |key, _| {
-            if let Some(name) = key::parse_name(key) {
+            if let Some(name) = key::parse_name(key).filter(|name| self.foreign_name(name).is_none()) {
                 names.entry(name).or_default().subscribed = true;
             }
             Scan::Continue
@@ -149,11 +186,16 @@ impl Account {
             }
             Scan::Continue
         })?;
+        let foreign = self.foreign.as_ref().map(|user| blocking(|| user.list())).unwrap_or_default();
+        uses.extend(foreign.into_iter().filter_map(|found| Some((found.mailbox?, vec![found.special_use?]))));
         Ok(uses)
     }
 
     /// The UIDs expunged after `after`: at least those, and possibly some that were expunged before.
     pub fn expunged_since(&self, mailbox: MailboxId, after: ModSeq) -> Result<UidSet, ServiceError> {
+        if let Some(user) = self.foreign_mailbox(mailbox) {
+            return user.expunged_since(mailbox, after);
+        }
         let rows = self.reader()?.rows();
         let (from, to) = key::tombstones_after(self.id, mailbox, after);
         let (mut ranges, mut damaged) = (Vec::new(), None);
@@ -179,6 +221,9 @@ impl Account {
     }
 
     pub async fn create(&self, name: &MailboxName, special_use: &[SpecialUse]) -> Result<MailboxId, ChangeError> {
+        if let Some(user) = self.foreign_name(name) {
+            return blocking(|| user.create(name, special_use));
+        }
         let op = Op::Create { account: self.id, name: name.clone(), special_use: special_use.to_vec() };
         match self.change(op, Vec::new()).await? {
             Outcome::Created { mailbox, .. } => Ok(mailbox),
@@ -187,24 +232,39 @@ impl Account {
     }
 
     pub async fn delete(&self, name: &MailboxName) -> Result<(), ChangeError> {
+        if let Some(user) = self.foreign_name(name) {
+            return blocking(|| user.delete(name));
+        }
         self.change(Op::Delete { account: self.id, name: name.clone() }, Vec::new()).await.map(drop)
     }
 
     pub async fn rename(&self, from: &MailboxName, to: &MailboxName) -> Result<(), ChangeError> {
+        if let Some(user) = self.foreign_name(from).or_else(|| self.foreign_name(to)) {
+            return blocking(|| user.rename(from, to));
+        }
         let op = Op::Rename { account: self.id, from: from.clone(), to: to.clone() };
         self.change(op, Vec::new()).await.map(drop)
     }
 
     pub async fn subscribe(&self, name: &MailboxName) -> Result<(), ChangeError> {
+        if let Some(user) = self.foreign_name(name) {
+            return blocking(|| user.subscribe(name, true));
+        }
         self.change(Op::Subscribe { account: self.id, name: name.clone() }, Vec::new()).await.map(drop)
     }
 
     pub async fn unsubscribe(&self, name: &MailboxName) -> Result<(), ChangeError> {
+        if let Some(user) = self.foreign_name(name) {
+            return blocking(|| user.subscribe(name, false));
+        }
         self.change(Op::Unsubscribe { account: self.id, name: name.clone() }, Vec::new()).await.map(drop)
     }
 
     /// Appends messages, all or none. The outcome is [`Outcome::Appended`].
     pub async fn append(&self, mailbox: MailboxId, messages: Vec<(NewMessage, Body)>) -> Result<Outcome, ChangeError> {
+        if let Some(user) = self.foreign_mailbox(mailbox) {
+            return blocking(|| user.append(self.service.store(), mailbox, messages));
+        }
         let (messages, bodies) = messages.into_iter().unzip();
         self.change(Op::Append { account: self.id, mailbox, messages }, bodies).await
     }
@@ -217,22 +277,42 @@ impl Account {
         change: FlagChange,
         unchanged_since: Option<ModSeq>,
     ) -> Result<Outcome, ChangeError> {
+        if let Some(user) = self.foreign_mailbox(mailbox) {
+            return blocking(|| user.store(mailbox, &uids, &change, unchanged_since));
+        }
         self.change(Op::Store { account: self.id, mailbox, uids, change, unchanged_since }, Vec::new()).await
     }
 
     /// The outcome is [`Outcome::Expunged`].
     pub async fn expunge(&self, mailbox: MailboxId, uids: UidSet) -> Result<Outcome, ChangeError> {
+        if let Some(user) = self.foreign_mailbox(mailbox) {
+            return blocking(|| user.expunge(mailbox, &uids, Removed::Deleted));
+        }
         self.change(Op::Expunge { account: self.id, mailbox, uids }, Vec::new()).await
     }
 
     /// The outcome is [`Outcome::Copied`].
     pub async fn copy(&self, from: MailboxId, uids: UidSet, to: MailboxId) -> Result<Outcome, ChangeError> {
+        if self.foreign_mailbox(from).or_else(|| self.foreign_mailbox(to)).is_some() {
+            return self.copy_across(from, &uids, to, Originals::Stay).await;
+        }
         self.change(Op::Copy { account: self.id, from, uids, to }, Vec::new()).await
     }
 
     /// The outcome is [`Outcome::Copied`].
     pub async fn r#move(&self, from: MailboxId, uids: UidSet, to: MailboxId) -> Result<Outcome, ChangeError> {
+        if self.foreign_mailbox(from).or_else(|| self.foreign_mailbox(to)).is_some() {
+            return self.copy_across(from, &uids, to, Originals::Go).await;
+        }
         self.change(Op::Move { account: self.id, from, uids, to }, Vec::new()).await
+    }
+
+    /// Writes down that messages below a UID were `\Recent` to some session. A driver has done so itself.
+    pub async fn claim_recent(&self, mailbox: MailboxId, below: u32) -> Result<(), ChangeError> {
+        if is_foreign(mailbox) {
+            return Ok(());
+        }
+        self.change(Op::ClaimRecent { account: self.id, mailbox, below }, Vec::new()).await.map(drop)
     }
 
     /// Proposes an op of this account's and waits for its outcome; a refusal is an error here.

@@ -1,5 +1,6 @@
 //! What can go wrong behind the mailbox service.
 
+use paquebot_formats::FormatError;
 use paquebot_model::{Refusal, RowsError};
 use paquebot_replica::ProposeError;
 use paquebot_store::{IndexError, ReadError, StageError};
@@ -29,6 +30,9 @@ pub enum ServiceError {
     Stage(#[from] StageError),
     #[error("the message has more than 4,294,967,295 octets")]
     TooLarge,
+    /// A mailbox in another server's files.
+    #[error(transparent)]
+    Format(FormatError),
     #[error("the server is stopping")]
     Stopping,
 }
@@ -36,7 +40,10 @@ pub enum ServiceError {
 impl ServiceError {
     /// Whether there was no room on the disk: not done, and a matter for the operator.
     pub fn is_full(&self) -> bool {
-        matches!(self, Self::Propose(ProposeError::Full) | Self::Stage(StageError::Full(_)))
+        matches!(
+            self,
+            Self::Propose(ProposeError::Full) | Self::Stage(StageError::Full(_)) | Self::Format(FormatError::Full(_))
+        )
     }
 
     /// Whether nobody can tell if the change was made: its client must not be told that it was not.

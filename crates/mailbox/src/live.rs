@@ -12,6 +12,7 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
 
 use crate::error::ServiceError;
+use crate::foreign::{ForeignMailbox, blocking};
 use crate::snapshot::{MailboxKey, Snapshot};
 
 /// Messages of mailboxes that nobody has open any more and that are kept nevertheless, so that the next SELECT finds them: some 72 octets each.
@@ -26,9 +27,38 @@ pub struct Live {
     current: watch::Sender<Arc<Snapshot>>,
     /// The first UID that no session was told of as `\Recent` yet.
     recent_from: AtomicU32,
+    foreign: Option<ForeignMailbox>,
 }
 
 impl Live {
+    pub(crate) fn new(at: MailboxKey, snapshot: Snapshot, recent_from: u32, foreign: Option<ForeignMailbox>) -> Self {
+        let (current, recent_from) = (watch::Sender::new(Arc::new(snapshot)), AtomicU32::new(recent_from));
+        Self { at, current, recent_from, foreign }
+    }
+
+    pub(crate) fn foreign(&self) -> Option<&ForeignMailbox> {
+        self.foreign.as_ref()
+    }
+
+    /// Makes the next version out of the current one.
+    pub(crate) fn replace(&self, change: impl FnOnce(&mut Snapshot)) {
+        self.current.send_modify(|current| change(Arc::make_mut(current)));
+    }
+
+    /// Looks what other programs have done to the mailbox, if its files are theirs too; what it finds comes as any change does.
+    pub fn look(&self) {
+        let Some(foreign) = &self.foreign else { return };
+        if let Err(error) = blocking(|| foreign.look(self)) {
+            tracing::warn!(mailbox = ?foreign, error = &error as &dyn std::error::Error, "cannot be looked at");
+        }
+    }
+
+    /// Makes the caller the one session that changes the mailbox, where its format has one: the session before is read-only from here on. Gives what
+    /// [`Snapshot::holder`] is for as long as that lasts; 0 where many may change it.
+    pub fn take_over(&self) -> u64 {
+        self.foreign.as_ref().map_or(0, |foreign| foreign.take_over(self))
+    }
+
     /// The current version, and a bell that rings for each later one.
     pub fn subscribe(&self) -> watch::Receiver<Arc<Snapshot>> {
         self.current.subscribe()
@@ -108,8 +138,8 @@ impl Registry {
         for (_, changes) in missed.iter().filter(|(later, _)| *later > sequence) {
             snapshot = snapshot.with_changes(at.mailbox, changes);
         }
-        let recent_from = AtomicU32::new(snapshot.mailbox.recent_from);
-        let live = Arc::new(Live { at, current: watch::Sender::new(Arc::new(snapshot)), recent_from });
+        let recent_from = snapshot.mailbox.recent_from;
+        let live = Arc::new(Live::new(at, snapshot, recent_from, None));
         entries.insert(at, Entry::Open(Arc::downgrade(&live)));
         drop(entries);
         self.keep(&live);

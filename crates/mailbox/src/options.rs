@@ -1,6 +1,10 @@
 //! What a service may be told when it starts.
 
+use std::path::PathBuf;
+
 use paquebot_types::{MailboxName, ShardId, SpecialUse};
+
+use crate::foreign::Namespace;
 
 /// What a new account gets beside INBOX.
 pub type DefaultMailboxes = Vec<(MailboxName, Option<SpecialUse>)>;
@@ -15,6 +19,10 @@ pub struct ServiceOptions {
     /// Shards that this node hosts from the start.
     pub hosted: Vec<ShardId>,
     pub replica: paquebot_replica::Options,
+    /// Prefixes below which mailboxes are other servers' files.
+    pub namespaces: Vec<Namespace>,
+    /// Where the side index of those mailboxes is kept; without it, in memory.
+    pub side_index: Option<PathBuf>,
 }
 
 impl Default for ServiceOptions {
@@ -24,6 +32,8 @@ impl Default for ServiceOptions {
             account_shards: 1,
             hosted: vec![ShardId::SYSTEM, ShardId::FIRST],
             replica: paquebot_replica::Options::default(),
+            namespaces: Vec::new(),
+            side_index: None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The store as it is at one moment, for the time of a command.
 
+use paquebot_formats::Access;
 use paquebot_model::{Blob, Mailbox, Row, Rows, Scan, key};
 use paquebot_store::{BodyFile, Location, ReadRows, ReadTxn, Store};
 use paquebot_types::{AccountId, BlobId, MailboxId, MailboxName, ShardId};
@@ -7,6 +8,7 @@ use std::sync::Arc;
 
 use crate::account::Account;
 use crate::error::ServiceError;
+use crate::foreign::{MessageBody, User, blocking, is_foreign, parse_blob};
 
 /// Reads an account's rows and bodies.
 #[derive(Clone)]
@@ -15,6 +17,7 @@ pub struct Reader {
     txn: ReadTxn,
     shard: ShardId,
     account: AccountId,
+    foreign: Option<Arc<User>>,
 }
 
 impl Reader {
@@ -23,14 +26,28 @@ impl Reader {
         let txn = store.read()?;
         // After the snapshot was taken: one of a shard that was let go of meanwhile may show half of what it is replaced by.
         account.check_hosted()?;
-        Ok(Self { store, txn, shard: account.shard, account: account.id })
+        let foreign = account.foreign().cloned();
+        Ok(Self { store, txn, shard: account.shard, account: account.id, foreign })
     }
 
     pub(crate) fn rows(&self) -> ReadRows {
         self.txn.rows(self.shard)
     }
 
+    /// The account's foreign mailboxes, if a mailbox is one of them.
+    fn foreign(&self, mailbox: MailboxId) -> Option<&Arc<User>> {
+        self.foreign.as_ref().filter(|_| is_foreign(mailbox))
+    }
+
+    /// The same for a body.
+    fn foreign_body(&self, blob: BlobId) -> Option<&Arc<User>> {
+        self.foreign.as_ref().filter(|_| parse_blob(blob).is_some())
+    }
+
     pub fn mailbox_named(&self, name: &MailboxName) -> Result<Option<MailboxId>, ServiceError> {
+        if let Some(user) = self.foreign.as_ref().filter(|user| user.has(name)) {
+            return blocking(|| user.mailbox_named(name));
+        }
         let key = key::name(self.account, name);
         let id = self.rows().get_with(&key, |id| {
             let id = <[u8; 4]>::try_from(id).ok()?;
@@ -45,6 +62,10 @@ impl Reader {
 
     /// A mailbox's row; `None` if there is none or it is deleted.
     pub fn mailbox(&self, id: MailboxId) -> Result<Option<Mailbox>, ServiceError> {
+        if let Some(user) = self.foreign(id) {
+            let live = blocking(|| user.open(id, Access::Read))?;
+            return Ok(live.map(|live| Mailbox::clone(&live.current().mailbox)));
+        }
         let key = key::mailbox(self.account, id);
         match self.rows().get(&key)? {
             Some(bytes) => {
@@ -57,6 +78,9 @@ impl Reader {
 
     /// Shows what is known of a body without opening it, without copying.
     pub fn blob<T>(&self, id: BlobId, see: impl FnOnce(Blob<'_>) -> T) -> Result<T, ServiceError> {
+        if let Some(user) = self.foreign_body(id) {
+            return blocking(|| user.blob(id, see));
+        }
         let key = key::blob(self.account, id);
         let seen = self.rows().get_with(&key, |bytes| Blob::decode(bytes).map(see))?;
         match seen {
@@ -74,6 +98,9 @@ impl Reader {
         last: BlobId,
         see: &mut dyn FnMut(BlobId, Option<Blob<'_>>) -> Scan,
     ) -> Result<(), ServiceError> {
+        if let Some(user) = self.foreign_body(first) {
+            return blocking(|| user.blobs(first, last, see));
+        }
         let (from, mut to) = (key::blob(self.account, first), key::blob(self.account, last));
         // The end of a range is not in it.
         to.push(0);
@@ -81,6 +108,14 @@ impl Reader {
             Some((_, key::AccountRow::Blob(id))) => see(id, Blob::decode(value)),
             _ => Scan::Continue,
         })?)
+    }
+
+    /// Opens a message, whoever keeps it, to be read in pieces.
+    pub fn message_body(&self, id: BlobId) -> Result<MessageBody, ServiceError> {
+        match self.foreign_body(id) {
+            Some(user) => blocking(|| user.body(id)),
+            None => Ok(self.body(id)?.into()),
+        }
     }
 
     /// Opens a body, to be read in pieces. It stays readable while it is open, whatever becomes of the message.
@@ -91,6 +126,14 @@ impl Reader {
     /// As [`Self::body`], where its location is known.
     pub fn body_at(&self, location: Location) -> Result<BodyFile, ServiceError> {
         Ok(self.store.body_file(location)?)
+    }
+
+    /// Where a body lies on this machine; `None` for one in another server's files.
+    pub fn location_of(&self, id: BlobId) -> Result<Option<Location>, ServiceError> {
+        match self.foreign_body(id) {
+            Some(_) => Ok(None),
+            None => self.location(id).map(Some),
+        }
     }
 
     /// Where a body lies on this machine.

@@ -11,6 +11,7 @@ use paquebot_types::{AccountId, Sequence, ShardId};
 use crate::account::Account;
 use crate::bodies::BodySource;
 use crate::error::{ChangeError, ServiceError};
+use crate::foreign::{Foreign, Namespace};
 use crate::live::Registry;
 use crate::options::ServiceOptions;
 use crate::silence::Silence;
@@ -22,6 +23,7 @@ pub struct Service {
     options: ServiceOptions,
     body_source: OnceLock<Arc<dyn BodySource>>,
     silence: Silence,
+    foreign: Option<Foreign>,
 }
 
 impl Service {
@@ -32,6 +34,7 @@ impl Service {
         node: &str,
         options: ServiceOptions,
     ) -> Result<Arc<Self>, StartError> {
+        let foreign = Foreign::new(options.namespaces.clone(), options.side_index.as_deref());
         let registry = Arc::new(Registry::default());
         let watching = registry.clone();
         let watcher = Arc::new(move |shard, sequence, applied: &paquebot_model::Applied| {
@@ -39,7 +42,7 @@ impl Service {
         });
         let replica = Replica::start(store, log, node, &options.hosted, watcher, options.replica.clone()).await?;
         let (body_source, silence) = (OnceLock::new(), Silence::default());
-        Ok(Arc::new(Self { replica, registry, options, body_source, silence }))
+        Ok(Arc::new(Self { replica, registry, options, body_source, silence, foreign }))
     }
 
     /// Hosts a shard from now on, from where the store is.
@@ -75,6 +78,11 @@ impl Service {
 
     pub(crate) fn body_source(&self) -> Option<&Arc<dyn BodySource>> {
         self.body_source.get()
+    }
+
+    /// The prefixes below which mailboxes are other servers' files, the longest first.
+    pub fn namespaces(&self) -> &[Namespace] {
+        self.foreign.as_ref().map_or(&[], Foreign::namespaces)
     }
 
     pub(crate) fn silence(&self) -> &Silence {
@@ -199,7 +207,8 @@ impl Service {
     /// between them.
     async fn enter(self: &Arc<Self>, name: &str, shard: ShardId, id: AccountId) -> Result<Account, ChangeError> {
         let hosting = self.replica.hosting(shard).ok_or(ServiceError::NotHosted(shard))?;
-        let account = Account { service: self.clone(), shard, id, name: name.into(), hosting };
+        let foreign = self.foreign.as_ref().map(|foreign| foreign.user(shard, id, name));
+        let account = Account { service: self.clone(), shard, id, name: name.into(), hosting, foreign };
         let there = self.store().read().map_err(ServiceError::from)?.rows(shard).get(&key::account(id));
         if there.map_err(ServiceError::from)?.is_none() {
             let op =

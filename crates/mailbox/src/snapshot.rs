@@ -24,9 +24,17 @@ pub struct Snapshot {
     pub messages: PageTree,
     /// The mailbox has been deleted: nothing more will change.
     pub gone: bool,
+    /// Why nobody can change it, where a driver cannot or may not any more.
+    pub read_only: Option<Arc<str>>,
+    /// Which session changes it, where a format has one: the last to have come ([`crate::Live::take_over`]). 0 where many may.
+    pub holder: u64,
 }
 
 impl Snapshot {
+    pub(crate) fn new(mailbox: Mailbox, messages: PageTree) -> Self {
+        Self { mailbox: Arc::new(mailbox), messages, gone: false, read_only: None, holder: 0 }
+    }
+
     /// Reads a mailbox from the index; `None` if there is none, or it is deleted.
     pub fn load(txn: &ReadTxn, at: MailboxKey) -> Result<Option<Self>, ServiceError> {
         let rows = txn.rows(at.shard);
@@ -51,7 +59,7 @@ impl Snapshot {
         if let Some(key) = damaged {
             return Err(ServiceError::DamagedRow(key));
         }
-        Ok(Some(Self { mailbox: Arc::new(mailbox), messages: PageTree::from_pages(pages), gone: false }))
+        Ok(Some(Self::new(mailbox, PageTree::from_pages(pages))))
     }
 
     /// The next version: with those of a record's changes that are this mailbox's. Others are passed over, and so are rows that cannot be

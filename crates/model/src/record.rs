@@ -348,6 +348,17 @@ pub struct FlagChange {
     pub keywords: Vec<Keyword>,
 }
 
+impl FlagChange {
+    /// What a message with these flags and keywords has after the change; `named` are the bits of the change's own keywords.
+    pub fn applied(&self, flags: Flags, keywords: u128, named: u128) -> (Flags, u128) {
+        match self.action {
+            FlagAction::Add => (flags.union(self.flags), keywords | named),
+            FlagAction::Remove => (flags.difference(self.flags), keywords & !named),
+            FlagAction::Replace => (self.flags, named),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FlagAction {
     Add,

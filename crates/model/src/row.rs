@@ -107,14 +107,14 @@ impl Mailbox {
     }
 
     /// Counts a message in.
-    pub(crate) fn add(&mut self, message: &Message) {
+    pub fn add(&mut self, message: &Message) {
         self.messages = self.messages.saturating_add(1);
         self.size = self.size.saturating_add(message.size.into());
         self.count_flags(message.flags, 1);
     }
 
-    /// Counts a message out.
-    pub(crate) fn subtract(&mut self, message: &Message) {
+    /// Counts a message out that was counted in.
+    pub fn subtract(&mut self, message: &Message) {
         debug_assert!(self.messages > 0 && self.size >= message.size.into());
         self.messages = self.messages.saturating_sub(1);
         self.size = self.size.saturating_sub(message.size.into());

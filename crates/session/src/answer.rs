@@ -1,6 +1,6 @@
 //! How commands end: the one place where failures become responses.
 
-use paquebot_mailbox::{ChangeError, ServiceError};
+use paquebot_mailbox::{ChangeError, FormatError, ServiceError};
 use paquebot_model::Refusal;
 use paquebot_protocol::Tag;
 use paquebot_protocol::response::Code;
@@ -50,6 +50,9 @@ impl Session {
 
     /// Answers a failure of ours: it is logged here, once.
     pub(crate) fn failed(&mut self, tag: &Tag, error: &ServiceError) -> Flow {
+        if let ServiceError::Format(error) = error {
+            return self.format_failed(tag, error);
+        }
         let (code, text) = match error {
             ServiceError::Propose(ProposeError::Unknown(why)) => return Err(End::Unknown(why.clone())),
             ServiceError::NotHosted(_) => return Err(moved()),
@@ -63,6 +66,33 @@ impl Session {
         Counters::count(&self.shared.counters.failures);
         tracing::error!(error = error as &(dyn std::error::Error + 'static), "a command failed");
         self.writer().no(tag, Some(code), text);
+        Ok(())
+    }
+
+    /// Answers what a driver said of another server's mailbox. What the operator can do nothing about is the client's alone to know.
+    fn format_failed(&mut self, tag: &Tag, error: &FormatError) -> Flow {
+        let code = match error {
+            FormatError::NoMailbox(_) => Code::NonExistent,
+            FormatError::Exists(_) => Code::AlreadyExists,
+            FormatError::CannotHold(_) => Code::Cannot,
+            FormatError::ReadOnly(_) => Code::ReadOnly,
+            FormatError::InUse { .. } => Code::InUse,
+            FormatError::NoMessage(_) => Code::ExpungeIssued,
+            FormatError::Full(_) => Code::OverQuota,
+            FormatError::Shared(_) | FormatError::Damaged { .. } | FormatError::Io { .. } => {
+                Counters::count(&self.shared.counters.failures);
+                tracing::error!(error = error as &(dyn std::error::Error + 'static), "a command failed");
+                let text = "The mailbox's files cannot be used; the server's log tells more";
+                self.writer().no(tag, Some(Code::ServerBug), text);
+                return Ok(());
+            }
+        };
+        // A path on the server is not the client's business.
+        let text = match error {
+            FormatError::InUse { .. } => "The mailbox is in use by another program".into(),
+            error => sentence(&error.to_string()),
+        };
+        self.writer().no(tag, Some(code), &text);
         Ok(())
     }
 

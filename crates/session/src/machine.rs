@@ -113,8 +113,8 @@ pub(crate) fn answer(session: &mut Session, tagged: Tagged) -> Answering<'_> {
     }
     match command {
         Command::Capability => at_once(capability(session, &tag)),
-        Command::Noop => at_once(session.complete(&tag, Expunges::Tell, None, "NOOP completed")),
-        Command::Check => at_once(session.complete(&tag, Expunges::Tell, None, "CHECK completed")),
+        Command::Noop => at_once(look(session, &tag, "NOOP completed")),
+        Command::Check => at_once(look(session, &tag, "CHECK completed")),
         Command::Logout => at_once(logout(session, &tag)),
         Command::Id(fields) => at_once(id::id(session, &tag, fields.as_deref())),
         Command::Enable(names) => at_once(enable::enable(session, &tag, &names)),
@@ -171,9 +171,21 @@ fn logout(session: &mut Session, tag: &Tag) -> Flow {
     Err(End::Logout)
 }
 
-/// Answers NAMESPACE (RFC 9051, 6.3.10): everything is the user's own.
+/// Answers NOOP (RFC 9051, 6.1.2) and CHECK (RFC 3501, 6.4.1): tells what is new, if need be by asking.
+fn look(session: &mut Session, tag: &Tag, text: &str) -> Flow {
+    if let State::Selected(_, selected) = &session.state {
+        selected.live.look();
+    }
+    session.complete(tag, Expunges::Tell, None, text)
+}
+
+/// Answers NAMESPACE (RFC 9051, 6.3.10): everything is the user's own, also what lies in other servers' files.
 fn namespace(session: &mut Session, tag: &Tag) -> Flow {
-    let own = Namespace { prefix: "", separator: Some(MailboxName::SEPARATOR) };
-    session.writer().namespace(&[own], &[], &[]);
+    let service = session.shared.service.clone();
+    let mut own = vec![Namespace { prefix: "", separator: Some(MailboxName::SEPARATOR) }];
+    for namespace in service.namespaces().iter().filter(|namespace| !namespace.prefix.is_empty()) {
+        own.push(Namespace { prefix: &namespace.prefix, separator: Some(MailboxName::SEPARATOR) });
+    }
+    session.writer().namespace(&own, &[], &[]);
     session.complete(tag, Expunges::Tell, None, "NAMESPACE completed")
 }

@@ -90,12 +90,17 @@ impl Modes {
     }
 }
 
+/// What is told to a session when a newer one, or another program, changes the mailbox in its place.
+pub(crate) const TAKEN: &str = "The mailbox was taken over, and is open for reading only";
+
 /// The selected mailbox.
 pub(crate) struct Selected {
     /// The name by which the client selected it.
     pub(crate) name: MailboxName,
-    /// EXAMINE.
+    /// EXAMINE, or a mailbox that nobody changes here, or that another session has taken over.
     pub(crate) read_only: bool,
+    /// What [`Snapshot::holder`] is for as long as no other session has.
+    pub(crate) holder: u64,
     pub(crate) live: Arc<Live>,
     /// Rings when the mailbox changes.
     pub(crate) bell: watch::Receiver<Arc<Snapshot>>,
@@ -116,6 +121,19 @@ impl Selected {
             MessageSet::Saved => Ok(self.view.numbers_of(&self.saved)),
             MessageSet::Numbers(set) => self.view.pick(kind, set),
         }
+    }
+
+    /// Whether this version of the mailbox says that the session may not change it any more.
+    pub(crate) fn is_taken(&self, current: &Snapshot) -> bool {
+        !self.read_only && (current.read_only.is_some() || current.holder != self.holder)
+    }
+
+    /// Why the session may not change the mailbox; `None` while it may.
+    pub(crate) fn unchangeable(&self) -> Option<&'static str> {
+        if self.is_taken(&self.live.current()) {
+            return Some(TAKEN);
+        }
+        self.read_only.then_some("The mailbox is open for reading only")
     }
 
     /// The mailbox's keywords, by bit.

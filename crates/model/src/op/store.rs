@@ -67,11 +67,6 @@ pub fn store(
 
 /// The message's flags and keywords after the change; `None` if they stay.
 fn changed_flags(message: &Message, change: &FlagChange, keywords: u128) -> Option<(Flags, u128)> {
-    let (old_flags, old_keywords) = (message.flags, message.keywords());
-    let new = match change.action {
-        FlagAction::Add => (old_flags.union(change.flags), old_keywords | keywords),
-        FlagAction::Remove => (old_flags.difference(change.flags), old_keywords & !keywords),
-        FlagAction::Replace => (change.flags, keywords),
-    };
-    (new != (old_flags, old_keywords)).then_some(new)
+    let new = change.applied(message.flags, message.keywords(), keywords);
+    (new != (message.flags, message.keywords())).then_some(new)
 }

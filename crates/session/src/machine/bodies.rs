@@ -1,6 +1,6 @@
 //! Reading messages' rows and bodies for commands that take long.
 
-use paquebot_mailbox::{Account, BodyFile, Location, ReadError, Reader, ServiceError};
+use paquebot_mailbox::{Account, Location, MessageBody, ReadError, Reader, ServiceError};
 use paquebot_message::{SummaryError, SummaryRef};
 use paquebot_model::{Blob, Message, Scan};
 use paquebot_types::{BlobHash, BlobId, SeqNum, ThreadId};
@@ -107,14 +107,14 @@ pub(super) struct Bodies {
     open: Option<OpenBody>,
     /// The open body, if it is small.
     small: Vec<u8>,
-    /// Where the body lies that was opened last.
-    opened: Option<(BlobId, Location)>,
+    /// Where the body lies that was opened last, if it lies in the store.
+    opened: Option<(BlobId, Option<Location>)>,
     failed_fetches: u32,
 }
 
 struct OpenBody {
     blob: BlobId,
-    file: BodyFile,
+    file: MessageBody,
 }
 
 impl OpenBody {
@@ -197,8 +197,8 @@ impl Bodies {
         })
     }
 
-    /// The body's length and the checksum that all of it must have.
-    pub fn checksum(&mut self, blob: BlobId) -> Result<(u64, u32), Unreadable> {
+    /// The body's length and the checksum that all of it must have, if one is kept.
+    pub fn checksum(&mut self, blob: BlobId) -> Result<(u64, Option<u32>), Unreadable> {
         let open = self.open(blob)?;
         Ok((open.file.len(), open.file.crc()))
     }
@@ -215,7 +215,7 @@ impl Bodies {
         let filled = out.len();
         out.resize(filled + count, 0);
         let read = open.file.read_at(offset, out.get_mut(filled..).unwrap_or_default());
-        let read = read.map_err(ServiceError::from).map_err(Unreadable::from);
+        let read = read.map_err(Unreadable::from);
         let read = read.and_then(|read| if read == count { Ok(()) } else { Err(Unreadable::Short) });
         if read.is_err() {
             out.truncate(filled);
@@ -228,9 +228,9 @@ impl Bodies {
         let (len, crc) = self.checksum(blob)?;
         let start = out.len();
         self.append(blob, 0, usize::try_from(len).map_err(|_| Unreadable::Short)?, out)?;
-        match crc32c::crc32c(out.get(start..).unwrap_or_default()) == crc {
-            true => Ok(()),
-            false => Err(Unreadable::Damaged),
+        match crc {
+            Some(crc) if crc32c::crc32c(out.get(start..).unwrap_or_default()) != crc => Err(Unreadable::Damaged),
+            _ => Ok(()),
         }
     }
 
@@ -246,7 +246,7 @@ impl Bodies {
         let opened = self.opened.take().filter(|(opened, _)| *opened == blob && error.is_damage());
         self.open = None;
         self.release();
-        let fetched = self.account.fetch(blob, opened.map(|(_, location)| location)).await;
+        let fetched = self.account.fetch(blob, opened.and_then(|(_, location)| location)).await;
         fetched.map_err(|error| {
             self.failed_fetches += 1;
             error.into()
@@ -257,13 +257,19 @@ impl Bodies {
         if self.open.as_ref().is_none_or(|open| open.blob != blob) {
             self.open = None;
             self.opened = None;
-            let location = self.reader()?.location(blob)?;
+            let location = self.reader()?.location_of(blob)?;
             self.opened = Some((blob, location));
-            let open = OpenBody { blob, file: self.reader()?.body_at(location)? };
+            let file = match location {
+                Some(location) => self.reader()?.body_at(location)?.into(),
+                None => self.reader()?.message_body(blob)?,
+            };
+            let open = OpenBody { blob, file };
             if open.is_small() {
                 self.small.resize(open.file.len() as usize, 0);
-                open.file.read_at(0, &mut self.small).map_err(ServiceError::from)?;
-                if crc32c::crc32c(&self.small) != open.file.crc() {
+                if open.file.read_at(0, &mut self.small)? < self.small.len() {
+                    return Err(Unreadable::Short);
+                }
+                if open.file.crc().is_some_and(|crc| crc32c::crc32c(&self.small) != crc) {
                     return Err(Unreadable::Damaged);
                 }
             }

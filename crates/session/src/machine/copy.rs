@@ -29,8 +29,8 @@ pub(crate) async fn copy(session: &mut Session, tag: &Tag, command: Copy, origin
         Err(error) => return session.bad(Some(tag), &error.to_string()),
     };
     let uids = session.selected().view.uids_of(&numbers);
-    if originals == Originals::Go && session.selected().read_only {
-        return session.refuse(tag, Expunges::Tell, Some(Code::ReadOnly), "The mailbox was opened by EXAMINE");
+    if let Some(why) = session.selected().unchangeable().filter(|_| originals == Originals::Go) {
+        return session.refuse(tag, Expunges::Tell, Some(Code::ReadOnly), why);
     }
     if kind == NumberKind::SeqNum && some_are_gone(session, &uids) {
         let text = "Some of the messages are expunged";

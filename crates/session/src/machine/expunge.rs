@@ -13,8 +13,8 @@ use crate::view::Expunges;
 
 /// Answers EXPUNGE, and UID EXPUNGE of these messages.
 pub(crate) async fn expunge(session: &mut Session, tag: &Tag, only: Option<MessageSet>) -> Flow {
-    if session.selected().read_only {
-        return session.refuse(tag, Expunges::Tell, Some(Code::ReadOnly), "The mailbox was opened by EXAMINE");
+    if let Some(why) = session.selected().unchangeable() {
+        return session.refuse(tag, Expunges::Tell, Some(Code::ReadOnly), why);
     }
     let uids = match only {
         None => UidSet::all(),
@@ -39,7 +39,7 @@ pub(crate) async fn expunge(session: &mut Session, tag: &Tag, only: Option<Messa
 pub(crate) async fn close(session: &mut Session, tag: &Tag) -> Flow {
     let selected = session.selected();
     let mut code = None;
-    if !selected.read_only && selected.live.current().mailbox.deleted > 0 {
+    if selected.unchangeable().is_none() && selected.live.current().mailbox.deleted > 0 {
         let (account, mailbox) = (session.account().clone(), selected.live.at.mailbox);
         match account.expunge(mailbox, UidSet::all()).await {
             Ok(Outcome::Expunged { modseq, .. }) => {

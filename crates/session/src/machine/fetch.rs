@@ -78,7 +78,7 @@ fn tell_vanished(session: &mut Session, set: &MessageSet, modseq: ModSeq) -> Res
 /// Reading goes on where nothing can be changed: the client is warned, and finds the flags as they are.
 async fn set_seen(session: &mut Session, command: &Fetch, numbers: &SequenceSet) -> Result<UidSet, End> {
     let selected = session.selected();
-    if selected.read_only || !command.items.iter().any(FetchItem::sets_seen) {
+    if selected.unchangeable().is_some() || !command.items.iter().any(FetchItem::sets_seen) {
         return Ok(UidSet::new());
     }
     let view = &selected.view;

@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use paquebot_model::Op;
-
 use crate::session::Session;
 use crate::state::State;
 
@@ -47,8 +45,7 @@ impl Session {
             let _ = tokio::time::timeout(CLAIM_AFTER, stopped).await;
             claim.0.store(false, Ordering::Relaxed);
             let (mailbox, below) = (live.at.mailbox, live.recent_from());
-            let op = Op::ClaimRecent { account: live.at.account, mailbox, below };
-            if let Err(error) = account.change(op, Vec::new()).await {
+            if let Err(error) = account.claim_recent(mailbox, below).await {
                 // Another session may be told of the same messages as \Recent once more, which harms nobody.
                 tracing::debug!(%error, "who has been told of recent messages was not written down");
             }

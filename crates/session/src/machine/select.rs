@@ -37,7 +37,7 @@ pub(crate) async fn select(session: &mut Session, tag: &Tag, command: Select) ->
         }
     };
     session.reach_last().await;
-    let live = match open(session, &name).await {
+    let live = match open(session, &name, command.access).await {
         Ok(Some(live)) => live,
         Ok(None) => {
             session.writer().no(tag, Some(Code::NonExistent), "There is no such mailbox");
@@ -56,29 +56,37 @@ pub(crate) async fn select(session: &mut Session, tag: &Tag, command: Select) ->
             }
         }
     }
-    let (code, text) = match command.access {
-        Access::ReadWrite => (Code::ReadWrite, "SELECT completed"),
-        Access::ReadOnly => (Code::ReadOnly, "EXAMINE completed"),
+    let why = session.selected().view.snapshot().read_only.clone();
+    let (code, text) = match (command.access, why) {
+        (Access::ReadOnly, _) => (Code::ReadOnly, "EXAMINE completed".into()),
+        (Access::ReadWrite, None) => (Code::ReadWrite, "SELECT completed".into()),
+        (Access::ReadWrite, Some(why)) => (Code::ReadOnly, format!("SELECT completed, for reading only: {why}")),
     };
-    session.writer().ok(tag, Some(code), text);
+    session.writer().ok(tag, Some(code), &text);
     Ok(())
 }
 
 /// The mailbox in use, read from the index if it is not: that may take a while, so it is done where nobody waits.
-async fn open(session: &Session, name: &MailboxName) -> Result<Option<Arc<Live>>, ServiceError> {
+async fn open(session: &Session, name: &MailboxName, access: Access) -> Result<Option<Arc<Live>>, ServiceError> {
     let account = session.account().clone();
     let Some(mailbox) = account.mailbox_named(name)? else { return Ok(None) };
-    tokio::task::spawn_blocking(move || account.open(mailbox)).await.map_err(|_| ServiceError::Stopping)?
+    let access = match access {
+        Access::ReadWrite => paquebot_mailbox::Access::Write,
+        Access::ReadOnly => paquebot_mailbox::Access::Read,
+    };
+    tokio::task::spawn_blocking(move || account.open_for(mailbox, access)).await.map_err(|_| ServiceError::Stopping)?
 }
 
 impl Session {
     /// Makes the mailbox the selected one.
     fn enter(&mut self, name: MailboxName, live: Arc<Live>, access: Access) {
+        let is_examined = access == Access::ReadOnly;
+        let holder = if is_examined { 0 } else { live.take_over() };
         let mut bell = live.subscribe();
         let view = View::new(bell.borrow_and_update().clone());
-        let read_only = access == Access::ReadOnly;
+        let read_only = is_examined || view.snapshot().read_only.is_some();
         let (claim, saved) = (Claim::default(), UidSet::new());
-        let selected = Selected { name, read_only, live, bell, view, claim, saved };
+        let selected = Selected { name, read_only, holder, live, bell, view, claim, saved };
         self.state = match std::mem::replace(&mut self.state, State::NotAuthenticated) {
             State::Authenticated(identity) | State::Selected(identity, _) => {
                 State::Selected(identity, Box::new(selected))

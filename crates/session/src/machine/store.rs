@@ -29,8 +29,8 @@ pub(crate) async fn store(session: &mut Session, tag: &Tag, command: Store) -> F
     if command.unchanged_since.is_some() {
         session.enable_condstore();
     }
-    if session.selected().read_only {
-        return session.refuse(tag, expunges, Some(Code::ReadOnly), "The mailbox was opened by EXAMINE");
+    if let Some(why) = session.selected().unchangeable() {
+        return session.refuse(tag, expunges, Some(Code::ReadOnly), why);
     }
     let before = Before::of(session, &numbers);
     let (account, mailbox) = (session.account().clone(), session.selected().live.at.mailbox);

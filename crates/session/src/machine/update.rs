@@ -5,7 +5,7 @@ use paquebot_protocol::response::{Code, ResponseWriter};
 use paquebot_types::{Flags, Keyword, SeqNum, UidSet};
 
 use crate::session::Session;
-use crate::state::{End, Flow, Modes, Selected, State};
+use crate::state::{End, Flow, Modes, Selected, State, TAKEN};
 use crate::view::{Expunges, Update};
 
 impl Session {
@@ -18,7 +18,7 @@ impl Session {
         }
         match &self.state {
             State::Selected(_, selected) if selected.view.snapshot().gone => {
-                Err(End::Bye("The selected mailbox was deleted".into()))
+                Err(End::Bye("The selected mailbox was deleted, renamed or replaced".into()))
             }
             _ => Ok(()),
         }
@@ -28,7 +28,14 @@ impl Session {
     pub(crate) fn take_update(&mut self, expunges: Expunges) -> Option<Update> {
         let State::Selected(_, selected) = &mut self.state else { return None };
         let current = selected.bell.borrow_and_update().clone();
-        let update = selected.view.refresh(current, expunges);
+        let is_taken = selected.is_taken(&current);
+        let mut update = selected.view.refresh(current, expunges);
+        if is_taken {
+            selected.read_only = true;
+            // PERMANENTFLAGS are told again.
+            update.keywords = true;
+            self.writer().untagged_ok(Some(Code::ReadOnly), TAKEN);
+        }
         if update.exists.is_some() {
             self.take_recent();
         }

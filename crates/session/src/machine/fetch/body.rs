@@ -277,7 +277,7 @@ impl Sender<'_> {
         let mut wanted = None;
         if range.start < range.end {
             let (len, crc) = self.bodies.checksum(self.blob)?;
-            wanted = (range == (0..len)).then_some(crc);
+            wanted = crc.filter(|_| range == (0..len));
         }
         let mark = self.session.conn.output().len();
         let item = self.item;
@@ -325,7 +325,7 @@ impl Sender<'_> {
             return Err(cut(&Unreadable::Damaged));
         }
         if passing.wanted.is_some() {
-            passing.wanted = Some(self.bodies.checksum(self.blob).map_err(|error| cut(&error))?.1);
+            passing.wanted = self.bodies.checksum(self.blob).map_err(|error| cut(&error))?.1;
         }
         Ok(())
     }

@@ -1,0 +1,56 @@
+//! What is known of a foreign message without opening it: read once, and kept in the side index.
+
+use paquebot_formats::{Body, FormatError, OpenMailbox};
+use paquebot_message::{Splitter, SummaryRef, summarise};
+use paquebot_model::{Blob, RowChange, key};
+use paquebot_types::{AccountId, BlobHash, BlobId, Uid};
+
+use crate::error::ServiceError;
+
+/// Octets that are read at a time.
+const CHUNK: usize = 64 << 10;
+
+/// Reads a message; gives its size and the row of its body.
+pub(super) fn read(
+    mailbox: &mut dyn OpenMailbox,
+    uid: Uid,
+    account: AccountId,
+    blob: BlobId,
+) -> Result<(u32, RowChange), ServiceError> {
+    let mut body = mailbox.body(uid)?;
+    let (mut splitter, mut hasher, mut size) = (Splitter::new(), blake3::Hasher::new(), 0_u64);
+    let mut chunk = vec![0; body.within(0, CHUNK).max(1)];
+    each_chunk(&mut *body, &mut chunk, |octets| {
+        splitter.push(octets);
+        hasher.update(octets);
+        size += octets.len() as u64;
+        Ok(())
+    })?;
+    let size = u32::try_from(size).map_err(|_| ServiceError::TooLarge)?;
+    let summary = summarise(&splitter.finish());
+    let thread = SummaryRef::new(&summary).ok().and_then(|summary| summary.thread_id());
+    let row = Blob { hash: BlobHash(*hasher.finalize().as_bytes()), size, thread, summary: &summary };
+    Ok((size, RowChange { key: key::blob(account, blob), value: Some(row.encode()) }))
+}
+
+/// Reads a body from its begin to its end.
+pub(super) fn each_chunk(
+    body: &mut dyn Body,
+    chunk: &mut [u8],
+    mut see: impl FnMut(&[u8]) -> Result<(), ServiceError>,
+) -> Result<(), ServiceError> {
+    let mut offset = 0;
+    loop {
+        let count = body.read_at(offset, chunk).map_err(unreadable)?;
+        let octets = chunk.get(..count).unwrap_or_default();
+        if octets.is_empty() {
+            return Ok(());
+        }
+        see(octets)?;
+        offset += octets.len() as u64;
+    }
+}
+
+pub(super) fn unreadable(source: std::io::Error) -> ServiceError {
+    ServiceError::Format(FormatError::Io { doing: "read a message in", path: "the mailbox".into(), source })
+}
