@@ -89,7 +89,7 @@ impl User {
     pub fn body(self: &Arc<Self>, blob: BlobId) -> Result<MessageBody, ServiceError> {
         let (live, uid) = self.owner_of(blob)?;
         let foreign = live.foreign().ok_or(ServiceError::NoBody)?;
-        let body = foreign.handle().mailbox.body(uid).map_err(gone)?;
+        let body = foreign.handle().mailbox()?.body(uid).map_err(gone)?;
         Ok(MessageBody(Kept::Foreign(Mutex::new(body))))
     }
 
@@ -151,7 +151,7 @@ impl ForeignMailbox {
                 let blob = super::blob_of(live.at.mailbox, *uid);
                 // Others get the handle between two messages.
                 let mut handle = self.handle();
-                match summary::read(&mut *handle.mailbox, *uid, live.at.account, blob) {
+                match summary::read(handle.mailbox()?, *uid, live.at.account, blob) {
                     Ok((_, row)) => rows.push(row),
                     Err(error) if uids.len() == 1 => return Err(error),
                     Err(error) => {

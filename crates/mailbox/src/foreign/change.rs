@@ -107,7 +107,7 @@ impl ForeignMailbox {
         if changes.is_empty() {
             return Ok(Outcome::Stored { modified, changed: UidSet::new(), modseq: None });
         }
-        let others = handle.mailbox.store(&changes)?;
+        let others = handle.mailbox()?.store(&changes)?;
         let touched_all = touched.union(&others.flags).union(&others.expunged).union(&others.arrived);
         let what = if others.all { Touched::All } else { Touched::These(&touched_all) };
         self.publish(live, &mut handle, what)?;
@@ -123,7 +123,7 @@ impl ForeignMailbox {
         if uids.is_empty() {
             return Ok(Outcome::Expunged { uids, modseq: None });
         }
-        let others = handle.mailbox.expunge(&uids)?;
+        let others = handle.mailbox()?.expunge(&uids)?;
         let touched = uids.union(&others.flags).union(&others.expunged).union(&others.arrived);
         let what = if others.all { Touched::All } else { Touched::These(&touched) };
         self.publish(live, &mut handle, what)?;
@@ -150,7 +150,7 @@ impl ForeignMailbox {
                 uid: None,
             })
             .collect();
-        let uids: UidSet = handle.mailbox.append(&mut arriving)?.into_iter().collect();
+        let uids: UidSet = handle.mailbox()?.append(&mut arriving)?.into_iter().collect();
         // What others did meanwhile was seen on the way.
         self.publish(live, &mut handle, Touched::All)?;
         let mailbox = &live.current().mailbox;

@@ -36,10 +36,20 @@ impl std::fmt::Debug for ForeignMailbox {
 
 /// The driver's handle, and how it was opened.
 pub(super) struct Handle {
-    pub mailbox: Box<dyn OpenMailbox>,
+    /// `None`: it was closed, since the mailbox is deleted or renamed.
+    mailbox: Option<Box<dyn OpenMailbox>>,
     access: Access,
     /// The driver's keywords when they were last compared with ours, and the place of each among ours.
     keywords: (Vec<Keyword>, Vec<u8>),
+}
+
+impl Handle {
+    pub fn mailbox(&mut self) -> Result<&mut dyn OpenMailbox, ServiceError> {
+        match &mut self.mailbox {
+            Some(mailbox) => Ok(&mut **mailbox),
+            None => Err(ServiceError::NoBody),
+        }
+    }
 }
 
 /// Which messages may be others than they were.
@@ -66,10 +76,11 @@ impl Live {
         let mut mailbox = driver.open(&root, &inner, access)?;
         // What was found is told as found before: no session knows anything yet.
         mailbox.refresh(Expunged::Leave)?;
-        let known = known(&user, at, name, mailbox.state())?;
+        let begin = mailbox.state().highest_modseq.filter(|_| keeps_modseq(driver));
+        let known = known(&user, at, name, mailbox.state(), begin)?;
         let recent = mailbox.messages().iter().find(|message| message.recent).map(|message| message.uid);
         let recent_from = recent.or(mailbox.state().uid_next).map_or(u32::MAX, Uid::get);
-        let handle = Handle { mailbox, access, keywords: Default::default() };
+        let handle = Handle { mailbox: Some(mailbox), access, keywords: Default::default() };
         let foreign =
             ForeignMailbox { user, driver, root, inner, handle: Mutex::new(handle), holder: AtomicU64::new(0) };
         let live = Arc::new(Self::new(at, known, recent_from, Some(foreign)));
@@ -81,15 +92,23 @@ impl Live {
     }
 }
 
-/// What the side index knows of a mailbox, as a version to start from: of the mailbox that this is, or an empty one.
-fn known(user: &User, at: MailboxKey, name: &MailboxName, state: &formats::State) -> Result<Snapshot, ServiceError> {
+/// What the side index knows of a mailbox, as a version to start from: of the mailbox that this is, or an empty one. `own` is the highest of the format's own
+/// mod-sequences, where those are told.
+fn known(
+    user: &User,
+    at: MailboxKey,
+    name: &MailboxName,
+    state: &formats::State,
+    own: Option<ModSeq>,
+) -> Result<Snapshot, ServiceError> {
     let index = user.index();
     let known = index.rows(at.shard)?.mailbox(at.account, at.mailbox)?;
     if let Some((mailbox, pages)) = known {
         if mailbox.name == *name && mailbox.uid_validity == state.uid_validity {
             let pages = pages.into_iter().map(|(number, page)| (number, Arc::new(page)));
             // What was told before the index was last closed may be lost from it.
-            let highest_modseq = mailbox.highest_modseq.max(index.opened());
+            let lost = if own.is_some() { ModSeq::ZERO } else { index.opened() };
+            let highest_modseq = mailbox.highest_modseq.max(lost);
             return Ok(Snapshot::new(Mailbox { highest_modseq, ..mailbox }, PageTree::from_pages(pages)));
         }
         index.change(at.shard, &index.forgotten(at)?)?;
@@ -99,7 +118,7 @@ fn known(user: &User, at: MailboxKey, name: &MailboxName, state: &formats::State
         name: name.clone(),
         uid_validity: state.uid_validity,
         uid_next: state.uid_next,
-        highest_modseq: modseq_now(),
+        highest_modseq: own.unwrap_or_else(modseq_now),
         messages: 0,
         unseen: 0,
         deleted: 0,
@@ -124,6 +143,16 @@ impl ForeignMailbox {
         self.driver.abilities().sessions == Sessions::One
     }
 
+    /// Whether the format's own mod-sequences are told. Where we change mailboxes too, and others that know nothing of mod-sequences, they are ours.
+    fn keeps_modseq(&self) -> bool {
+        keeps_modseq(self.driver)
+    }
+
+    /// The mod-sequence of what changes now, at least.
+    fn highest(&self, state: &formats::State) -> ModSeq {
+        state.highest_modseq.filter(|_| self.keeps_modseq()).unwrap_or_else(modseq_now)
+    }
+
     /// Looks what others have done, and tells it.
     pub fn look(&self, live: &Live) -> Result<(), ServiceError> {
         let mut handle = self.handle();
@@ -131,17 +160,18 @@ impl ForeignMailbox {
     }
 
     pub(super) fn look_with(&self, live: &Live, handle: &mut Handle) -> Result<(), ServiceError> {
-        if handle.mailbox.asked_to_give_up() {
-            handle.mailbox.give_up()?;
+        let Some(mailbox) = &mut handle.mailbox else { return Err(self.no_mailbox()) };
+        if mailbox.asked_to_give_up() {
+            mailbox.give_up()?;
             let path = &self.root.directory;
             tracing::info!(path = %path.display(), mailbox = %self.inner, "another program takes the mailbox over");
         }
-        let changes = match handle.mailbox.refresh(Expunged::Leave) {
+        let changes = match mailbox.refresh(Expunged::Leave) {
             Ok(changes) => changes,
-            Err(error) if self.is_lost(handle) => {
+            Err(error) if is_lost(&**mailbox) => {
                 tracing::info!(mailbox = %self.inner, %error, "the mailbox is not there any more");
                 live.replace(|snapshot| snapshot.gone = true);
-                return Err(FormatError::NoMailbox(self.inner.clone()).into());
+                return Err(self.no_mailbox());
             }
             Err(error) => return Err(error.into()),
         };
@@ -152,35 +182,43 @@ impl ForeignMailbox {
         self.publish(live, handle, Touched::These(&touched))
     }
 
-    /// Whether nothing is left of the mailbox's files.
-    fn is_lost(&self, handle: &Handle) -> bool {
-        let watched = handle.mailbox.watched();
-        !watched.is_empty() && watched.iter().all(|path| !path.exists())
+    fn no_mailbox(&self) -> ServiceError {
+        FormatError::NoMailbox(self.inner.clone()).into()
+    }
+
+    /// Closes the driver's handle, and tells sessions that the mailbox is not there any more under its name.
+    pub(super) fn end(&self, live: &Live) {
+        self.handle().mailbox = None;
+        live.replace(|snapshot| snapshot.gone = true);
     }
 
     /// Has the mailbox open for this, taking it over where it was lost to another program. Gives the handle, up to date.
     pub(super) fn ready(&self, live: &Live, access: Access) -> Result<MutexGuard<'_, Handle>, ServiceError> {
         let mut handle = self.handle();
-        let lost = handle.access == Access::Read || handle.mailbox.state().read_only.is_some();
+        let Some(mailbox) = &handle.mailbox else { return Err(self.no_mailbox()) };
+        let lost = handle.access == Access::Read || mailbox.state().read_only.is_some();
         if access == Access::Write && lost && self.driver.abilities().writes {
-            handle.mailbox = self.driver.open(&self.root, &self.inner, access)?;
-            handle.access = access;
-            handle.mailbox.refresh(Expunged::Leave)?;
+            // Closed first: a format with locks would have us wait for ourselves.
+            handle.mailbox = None;
+            let opened = self.driver.open(&self.root, &self.inner, access);
+            let mut mailbox = opened.inspect_err(|_| live.replace(|snapshot| snapshot.gone = true))?;
+            mailbox.refresh(Expunged::Leave)?;
+            (handle.mailbox, handle.access) = (Some(mailbox), access);
             self.publish(live, &mut handle, Touched::All)?;
         } else {
             self.look_with(live, &mut handle)?;
         }
         if live.current().gone {
-            return Err(FormatError::NoMailbox(self.inner.clone()).into());
+            return Err(self.no_mailbox());
         }
         Ok(handle)
     }
 
     /// The same for a change: an error where there is none to be made.
     pub(super) fn ready_to_change(&self, live: &Live) -> Result<MutexGuard<'_, Handle>, ServiceError> {
-        let handle = self.ready(live, Access::Write)?;
-        match &handle.mailbox.state().read_only {
-            Some(why) => Err(FormatError::ReadOnly(why.clone()).into()),
+        let mut handle = self.ready(live, Access::Write)?;
+        match handle.mailbox()?.state().read_only.clone() {
+            Some(why) => Err(FormatError::ReadOnly(why).into()),
             None => Ok(handle),
         }
     }
@@ -198,13 +236,15 @@ impl ForeignMailbox {
     /// Tells sessions how the mailbox is now, and notes it in the side index.
     pub(super) fn publish(&self, live: &Live, handle: &mut Handle, touched: Touched<'_>) -> Result<(), ServiceError> {
         let old = live.current();
-        let state = handle.mailbox.state();
+        let access = handle.access;
+        let mailbox = handle.mailbox()?;
+        let state = mailbox.state();
         if state.uid_validity != old.mailbox.uid_validity {
             // There is no response that says so: who has it open must open it anew.
             live.replace(|snapshot| snapshot.gone = true);
             return Ok(());
         }
-        let read_only = match handle.access {
+        let read_only = match access {
             Access::Read => None,
             Access::Write => state.read_only.as_deref(),
         };
@@ -214,7 +254,7 @@ impl ForeignMailbox {
         match touched {
             Touched::All => {
                 let mut numbers: Vec<u32> = old.messages.pages().filter_map(|page| number_of(page)).collect();
-                numbers.extend(handle.mailbox.messages().iter().map(|message| page_number(message.uid)));
+                numbers.extend(handle.mailbox()?.messages().iter().map(|message| page_number(message.uid)));
                 numbers.sort_unstable();
                 numbers.dedup();
                 numbers.into_iter().try_for_each(|number| next.compare(&old, handle, number))?;
@@ -236,6 +276,16 @@ impl ForeignMailbox {
         });
         Ok(())
     }
+}
+
+fn keeps_modseq(driver: &dyn Driver) -> bool {
+    driver.abilities().keeps_modseq && !driver.abilities().writes
+}
+
+/// Whether nothing is left of the mailbox's files.
+fn is_lost(mailbox: &dyn OpenMailbox) -> bool {
+    let watched = mailbox.watched();
+    !watched.is_empty() && watched.iter().all(|path| !path.exists())
 }
 
 fn number_of(page: &Page) -> Option<u32> {
@@ -261,14 +311,14 @@ impl<'a> Next<'a> {
         old: &Snapshot,
         handle: &mut Handle,
     ) -> Result<Self, ServiceError> {
-        let state = handle.mailbox.state();
+        let state = handle.mailbox()?.state().clone();
         let mut mailbox = Mailbox::clone(&old.mailbox);
         mailbox.uid_next = state.uid_next;
+        let modseq = foreign.highest(&state).max(old.mailbox.highest_modseq.next());
         if handle.keywords.0 != state.keywords || handle.keywords.1.len() != state.keywords.len() {
             let places = state.keywords.iter().map(|keyword| place(&mut mailbox.keywords, keyword)).collect();
-            handle.keywords = (state.keywords.clone(), places);
+            handle.keywords = (state.keywords, places);
         }
-        let modseq = state.highest_modseq.unwrap_or_else(modseq_now).max(old.mailbox.highest_modseq.next());
         let (pages, rows) = (Vec::new(), Vec::new());
         Ok(Self { foreign, at, mailbox, modseq, pages, expunged: UidSet::new(), rows })
     }
@@ -276,7 +326,7 @@ impl<'a> Next<'a> {
     /// Takes what is different in a page.
     fn compare(&mut self, old: &Snapshot, handle: &mut Handle, number: u32) -> Result<(), ServiceError> {
         let first = number.saturating_mul(paquebot_model::PAGE_MESSAGES as u32);
-        let messages = handle.mailbox.messages();
+        let messages = handle.mailbox()?.messages();
         let from = messages.partition_point(|message| message.uid.get() < first);
         let rest = messages.get(from..).unwrap_or_default();
         let count = rest.iter().take_while(|message| page_number(message.uid) == number).count();
@@ -317,7 +367,7 @@ impl<'a> Next<'a> {
             (Some(size), _) => u32::try_from(size).unwrap_or(u32::MAX),
             (None, Some(was)) => was.size,
             (None, None) => {
-                let (size, row) = summary::read(&mut *handle.mailbox, found.uid, self.at.account, blob)?;
+                let (size, row) = summary::read(handle.mailbox()?, found.uid, self.at.account, blob)?;
                 self.rows.push(row);
                 size
             }
@@ -327,7 +377,7 @@ impl<'a> Next<'a> {
         message.flags = found.flags;
         message.set_keywords(ours(found.keywords, &handle.keywords.1));
         let is_same = was.is_some_and(|was| (was.flags, was.keywords()) == (message.flags, message.keywords()));
-        message.modseq = match (found.modseq, was) {
+        message.modseq = match (found.modseq.filter(|_| self.foreign.keeps_modseq()), was) {
             (Some(modseq), _) => modseq,
             (None, Some(was)) if is_same => was.modseq,
             _ => self.modseq,

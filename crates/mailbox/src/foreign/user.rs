@@ -258,10 +258,9 @@ impl User {
         if inner.is_inbox() {
             return Err(paquebot_model::Refusal::InboxStays.into());
         }
-        self.close(name);
+        self.end(name);
         driver.delete(root, &inner).map_err(refused)?;
         *place.listed.lock() = None;
-        self.end(name);
         Ok(())
     }
 
@@ -272,11 +271,10 @@ impl User {
             return Err(cannot("a mailbox cannot be renamed into another namespace; its messages can be moved").into());
         }
         let below: Vec<MailboxName> = self.names.lock().values().map(|(name, _)| name.clone()).collect();
-        let moved = || below.iter().filter(|name| *name == from || (name.is_below(from) && !old.is_inbox()));
-        moved().for_each(|name| self.close(name));
+        let moved = below.iter().filter(|name| *name == from || (name.is_below(from) && !old.is_inbox()));
+        moved.for_each(|name| self.end(name));
         driver.rename(root, &old, &new).map_err(refused)?;
         *place.listed.lock() = None;
-        moved().for_each(|name| self.end(name));
         Ok(())
     }
 
@@ -287,19 +285,13 @@ impl User {
         Ok(())
     }
 
-    /// Keeps a mailbox open no longer than sessions have it.
-    fn close(&self, name: &MailboxName) {
-        let live = self.named(self.number(name)).and_then(|(_, slot)| slot.lock().upgrade());
-        if let Some(live) = live {
-            self.common.let_go(&live);
-        }
-    }
-
-    /// Tells the sessions of a mailbox that it is not there under its name any more.
+    /// Closes a mailbox that is about to lose its name, and tells its sessions. The format's own locks would have us wait for ourselves.
     fn end(&self, name: &MailboxName) {
-        let live = self.named(self.number(name)).and_then(|(_, slot)| slot.lock().upgrade());
-        if let Some(live) = live {
-            live.replace(|snapshot| snapshot.gone = true);
+        if let Some(live) = self.in_use(self.number(name))
+            && let Some(foreign) = live.foreign()
+        {
+            self.common.let_go(&live);
+            foreign.end(&live);
         }
     }
 }

@@ -165,13 +165,14 @@ async fn next_look(watcher: &Weak<Watcher>, live: &Weak<Live>, bell: &Arc<Notify
         }
         let mut handle = foreign.handle();
         // Watched first, so that nothing is missed between.
-        let paths: Vec<PathBuf> = handle.mailbox.watched().into_iter().map(Path::to_path_buf).collect();
+        let paths: Vec<PathBuf> = handle.mailbox().ok()?.watched().into_iter().map(Path::to_path_buf).collect();
         watcher.watch(&paths, &bell);
         if let Err(error) = foreign.look_with(&live, &mut handle) {
             tracing::warn!(mailbox = ?foreign, error = &error as &dyn std::error::Error, "cannot be looked at");
         }
-        let signal = handle.mailbox.take_over_signal().and_then(|signal| signal.try_clone_to_owned().ok());
-        Some((handle.mailbox.patience(), signal))
+        let mailbox = handle.mailbox().ok()?;
+        let signal = mailbox.take_over_signal().and_then(|signal| signal.try_clone_to_owned().ok());
+        Some((mailbox.patience(), signal))
     });
     let (patience, signal) = looked.await.ok()??;
     let asked = signal.and_then(|signal| readable(signal).ok());
