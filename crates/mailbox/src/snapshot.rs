@@ -31,7 +31,8 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    pub(crate) fn new(mailbox: Mailbox, messages: PageTree) -> Self {
+    /// A version that may be changed by all.
+    pub fn new(mailbox: Mailbox, messages: PageTree) -> Self {
         Self { mailbox: Arc::new(mailbox), messages, gone: false, read_only: None, holder: 0 }
     }
 

@@ -43,7 +43,7 @@ fn snapshot(messages: &BTreeMap<u32, u64>, uid_next: u32, keywords: usize) -> Ar
         deleted_ms: None,
     };
     let messages = PageTree::from_pages(pages.into_iter().map(|(number, page)| (number, Arc::new(page))));
-    Arc::new(Snapshot { mailbox: Arc::new(mailbox), messages, gone: false })
+    Arc::new(Snapshot::new(mailbox, messages))
 }
 
 fn of(numbers: impl IntoIterator<Item = u32>) -> Arc<Snapshot> {
