@@ -93,7 +93,7 @@ fn a_newer_session_takes_a_mailbox_of_one_session_over() {
     ok(&mut new, "SELECT mbx/main");
     ok(&mut old, "STORE 1 +FLAGS (Both)");
     ok(&mut new, "STORE 2 +FLAGS (Both)");
-    assert!(text(&ok(&mut new, "NOOP")).contains("Both"));
+    assert!(text(&ok(&mut new, "FETCH 1 (FLAGS)")).contains("Both"));
 }
 
 #[test]

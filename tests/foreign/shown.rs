@@ -10,7 +10,6 @@ fn named(prefix: &str, fixture: &str, mailbox: &str) -> String {
     // Courier's own names.
     let mailbox = match fixture {
         "maildir-courier" => mailbox.strip_prefix("INBOX.").unwrap_or(mailbox).replace('.', "/"),
-        "cyrus" => mailbox.strip_prefix("INBOX/").unwrap_or(mailbox).to_owned(),
         _ => mailbox.to_owned(),
     };
     format!("{prefix}{mailbox}")
@@ -32,7 +31,9 @@ fn is_as_told(client: &mut Client, served: Served) {
             assert_eq!(word_after(&examined, "UIDVALIDITY "), validity.to_string(), "{shown}");
         }
         for message in told["messages"].as_array().unwrap() {
-            let (uid, size) = (&message["uid"], message["rfc822_size"].as_u64().unwrap());
+            let uid = &message["uid"];
+            // UW's server counts some sizes wrong, and then sends other octets than it said.
+            let size = message["body_octets"].as_u64().or(message["rfc822_size"].as_u64()).unwrap();
             let items = "(FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[] ENVELOPE BODYSTRUCTURE)";
             let fetched = ok(client, &format!("UID FETCH {uid} {items}"));
             let octets = fetched.literals().into_iter().next().unwrap_or_default();

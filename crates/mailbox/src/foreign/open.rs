@@ -166,15 +166,14 @@ impl ForeignMailbox {
             let path = &self.root.directory;
             tracing::info!(path = %path.display(), mailbox = %self.inner, "another program takes the mailbox over");
         }
-        let changes = match mailbox.refresh(Expunged::Leave) {
-            Ok(changes) => changes,
-            Err(error) if is_lost(&**mailbox) => {
-                tracing::info!(mailbox = %self.inner, %error, "the mailbox is not there any more");
-                live.replace(|snapshot| snapshot.gone = true);
-                return Err(self.no_mailbox());
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let refreshed = mailbox.refresh(Expunged::Leave);
+        // A file that is open can still be read when it has no name any more; but nobody else will ever see what we write to it.
+        if is_lost(&**mailbox) {
+            tracing::info!(mailbox = %self.inner, "the mailbox is not there any more");
+            live.replace(|snapshot| snapshot.gone = true);
+            return Err(self.no_mailbox());
+        }
+        let changes = refreshed?;
         if changes.all {
             return self.publish(live, handle, Touched::All);
         }

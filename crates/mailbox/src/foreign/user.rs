@@ -266,10 +266,10 @@ impl User {
 
     pub fn rename(&self, from: &MailboxName, to: &MailboxName) -> Result<(), ChangeError> {
         let (place, driver, root, old) = self.served(from)?;
-        let (other, _, _, new) = self.served(to)?;
-        if !std::ptr::eq(place, other) {
-            return Err(cannot("a mailbox cannot be renamed into another namespace; its messages can be moved").into());
-        }
+        let new =
+            self.place(to).filter(|(other, _)| std::ptr::eq(place, *other)).map(|(_, new)| new).ok_or_else(|| {
+                cannot("a mailbox cannot be renamed into another namespace; its messages can be moved")
+            })?;
         let below: Vec<MailboxName> = self.names.lock().values().map(|(name, _)| name.clone()).collect();
         let moved = below.iter().filter(|name| *name == from || (name.is_below(from) && !old.is_inbox()));
         moved.for_each(|name| self.end(name));
