@@ -6,7 +6,7 @@ use bytes::Bytes;
 use paquebot_log::Body;
 use paquebot_message::{Splitter, SummaryRef, summarise};
 use paquebot_model::NewMessage;
-use paquebot_store::StagedBody;
+use paquebot_store::{ReadError, StagedBody, Store};
 use paquebot_types::{BlobHash, Flags, InternalDate, Keyword, ThreadId};
 
 use crate::error::ServiceError;
@@ -69,9 +69,7 @@ impl Incoming {
     /// Ends the message. A large one is on disk when this returns.
     pub async fn finish(self) -> Result<Ready, ServiceError> {
         let size = u32::try_from(self.size).map_err(|_| ServiceError::TooLarge)?;
-        let structure = self.splitter.finish();
-        let summary = summarise(&structure);
-        let thread = SummaryRef::new(&summary).ok().and_then(|summary| summary.thread_id());
+        let (summary, thread) = summary_of(self.splitter);
         let body = match self.place {
             Place::Memory(bytes) => {
                 let hash = BlobHash(*blake3::hash(&bytes).as_bytes());
@@ -83,6 +81,26 @@ impl Incoming {
             }
         };
         Ok(Ready { body, size, thread, summary })
+    }
+}
+
+/// What is kept of a message beside its octets, and the thread that it names.
+pub(crate) fn summary_of(splitter: Splitter) -> (Vec<u8>, Option<ThreadId>) {
+    let summary = summarise(&splitter.finish());
+    let thread = SummaryRef::new(&summary).ok().and_then(|summary| summary.thread_id());
+    (summary, thread)
+}
+
+/// Reads octets of a body that is to be appended from `offset` on, as many as fit and there are; gives how many.
+pub(crate) fn read_body(store: &Store, body: &Body, offset: u64, buffer: &mut [u8]) -> Result<usize, ReadError> {
+    match body {
+        Body::Bytes { bytes, .. } => {
+            let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)).unwrap_or_default();
+            let count = rest.len().min(buffer.len());
+            buffer[..count].copy_from_slice(&rest[..count]);
+            Ok(count)
+        }
+        Body::Staged(blob) => store.read_body(blob.location(), offset, buffer),
     }
 }
 
@@ -101,15 +119,7 @@ impl Ready {
     /// Reads octets of the message from `offset` on, as many as fit into `buffer` and there are, and gives how many: a delivery to several
     /// makes one message from another. Reads the disk for a large one.
     pub fn read(&self, service: &Service, offset: u64, buffer: &mut [u8]) -> Result<usize, ServiceError> {
-        match &self.body {
-            Body::Bytes { bytes, .. } => {
-                let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)).unwrap_or_default();
-                let count = rest.len().min(buffer.len());
-                buffer[..count].copy_from_slice(&rest[..count]);
-                Ok(count)
-            }
-            Body::Staged(blob) => Ok(service.store().read_body(blob.location(), offset, buffer)?),
-        }
+        Ok(read_body(service.store(), &self.body, offset, buffer)?)
     }
 
     /// The message as it is to be appended, and its body.

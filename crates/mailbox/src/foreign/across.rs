@@ -6,6 +6,7 @@ use paquebot_model::{FlagAction, FlagChange, Message, NewMessage, Op, Outcome, R
 use paquebot_types::{Flags, Keyword, MailboxId, ModSeq, UidSet, UidValidity};
 
 use super::change::{Removed, messages_in};
+use super::summary::each_chunk;
 use super::{blocking, is_foreign};
 use crate::account::Account;
 use crate::error::{ChangeError, ServiceError};
@@ -15,8 +16,6 @@ use crate::incoming::Ready;
 const BATCH_BYTES: u64 = 16 << 20;
 /// Messages of one batch.
 const BATCH_MESSAGES: usize = 1000;
-/// Octets that are read at a time.
-const CHUNK: usize = 64 << 10;
 
 /// What becomes of the messages that are copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,16 +123,8 @@ impl Account {
         };
         let mut incoming = self.incoming(Some(body.len()));
         blocking(|| {
-            let mut chunk = vec![0; usize::try_from(body.len()).map_or(CHUNK, |len| len.clamp(1, CHUNK))];
-            let mut offset = 0;
-            loop {
-                let count = body.read_at(offset, &mut chunk)?;
-                if count == 0 {
-                    return Ok::<(), ServiceError>(());
-                }
-                incoming.write(chunk.get(..count).unwrap_or_default())?;
-                offset += count as u64;
-            }
+            let read = |offset, buffer: &mut [u8]| body.read_at(offset, buffer);
+            each_chunk(body.len(), read, |octets| incoming.write(octets))
         })?;
         incoming.finish().await.map(Some)
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use paquebot_formats::{Access, Body, FormatError};
 use paquebot_model::{Blob, Rows as _, Scan, key, page_number};
 use paquebot_store::BodyFile;
-use paquebot_types::{BlobId, MailboxId, Uid};
+use paquebot_types::{BlobId, Uid};
 use parking_lot::Mutex;
 
 use super::open::ForeignMailbox;
@@ -75,14 +75,8 @@ impl User {
     /// The mailbox of a body, and which of its messages it is.
     fn owner_of(self: &Arc<Self>, blob: BlobId) -> Result<(Arc<Live>, Uid), ServiceError> {
         let (mailbox, uid) = parse_blob(blob).ok_or(ServiceError::NoBody)?;
-        Ok((self.in_use_or_open(mailbox)?, uid))
-    }
-
-    fn in_use_or_open(self: &Arc<Self>, mailbox: MailboxId) -> Result<Arc<Live>, ServiceError> {
-        match self.in_use(mailbox) {
-            Some(live) => Ok(live),
-            None => self.open(mailbox, Access::Read)?.ok_or(ServiceError::NoBody),
-        }
+        let live = self.in_use_or_open(mailbox, Access::Read)?.ok_or(ServiceError::NoBody)?;
+        Ok((live, uid))
     }
 
     /// Opens a message. It stays readable, or fails: it never becomes another.
@@ -96,13 +90,18 @@ impl User {
     /// Shows what is known of a message without opening it; it is read if nothing is.
     pub fn blob<T>(self: &Arc<Self>, blob: BlobId, see: impl FnOnce(Blob<'_>) -> T) -> Result<T, ServiceError> {
         let key = key::blob(self.account(), blob);
-        let has_row = self.rows()?.has_blob(self.account(), blob)?;
-        if !has_row {
+        let mut see = Some(see);
+        let mut look = || {
+            self.rows()?
+                .get_with(&key, |bytes| Blob::decode(bytes).and_then(|blob| Some(see.take()?(blob))))
+                .map_err(ServiceError::from)
+        };
+        let mut seen = look()?;
+        if seen.is_none() {
             let (live, uid) = self.owner_of(blob)?;
-            let foreign = live.foreign().ok_or(ServiceError::NoBody)?;
-            foreign.fill(&live, &[uid])?;
+            live.foreign().ok_or(ServiceError::NoBody)?.fill(&live, &[uid])?;
+            seen = look()?;
         }
-        let seen = self.rows()?.get_with(&key, |bytes| Blob::decode(bytes).map(see))?;
         seen.ok_or(ServiceError::NoBody)?.ok_or(ServiceError::DamagedRow(key))
     }
 

@@ -8,9 +8,10 @@ use paquebot_model::{FlagChange, Message, NewMessage, Outcome, Refusal, keyword_
 use paquebot_store::Store;
 use paquebot_types::{Flags, Keyword, MailboxId, ModSeq, UidSet};
 
-use super::open::{ForeignMailbox, Touched};
+use super::open::{ForeignMailbox, anything};
 use super::user::{User, refused};
 use crate::error::{ChangeError, ServiceError};
+use crate::incoming::read_body;
 use crate::live::Live;
 
 /// Which of the named messages EXPUNGE removes.
@@ -22,11 +23,18 @@ pub(crate) enum Removed {
 }
 
 impl User {
-    pub(super) fn live(self: &Arc<Self>, mailbox: MailboxId, access: Access) -> Result<Arc<Live>, ChangeError> {
-        match self.in_use(mailbox) {
-            Some(live) => Ok(live),
-            None => self.open(mailbox, access)?.ok_or_else(|| Refusal::NoSuchMailbox.into()),
-        }
+    /// Changes a mailbox, in use or opened for it.
+    fn change(
+        self: &Arc<Self>,
+        mailbox: MailboxId,
+        change: impl FnOnce(&ForeignMailbox, &Live) -> Result<Outcome, ServiceError>,
+    ) -> Result<Outcome, ChangeError> {
+        let live = self.in_use_or_open(mailbox, Access::Write)?.ok_or(Refusal::NoSuchMailbox)?;
+        let foreign = live.foreign().ok_or(Refusal::NoSuchMailbox)?;
+        change(foreign, &live).map_err(|error| match error {
+            ServiceError::Format(error) => refused(error),
+            error => error.into(),
+        })
     }
 
     /// The outcome is [`Outcome::Stored`].
@@ -37,9 +45,7 @@ impl User {
         change: &FlagChange,
         unchanged_since: Option<ModSeq>,
     ) -> Result<Outcome, ChangeError> {
-        let live = self.live(mailbox, Access::Write)?;
-        let foreign = live.foreign().ok_or(Refusal::NoSuchMailbox)?;
-        foreign.store(&live, uids, change, unchanged_since).map_err(as_change)
+        self.change(mailbox, |foreign, live| foreign.store(live, uids, change, unchanged_since))
     }
 
     /// The outcome is [`Outcome::Expunged`].
@@ -49,9 +55,7 @@ impl User {
         uids: &UidSet,
         which: Removed,
     ) -> Result<Outcome, ChangeError> {
-        let live = self.live(mailbox, Access::Write)?;
-        let foreign = live.foreign().ok_or(Refusal::NoSuchMailbox)?;
-        foreign.expunge(&live, uids, which).map_err(as_change)
+        self.change(mailbox, |foreign, live| foreign.expunge(live, uids, which))
     }
 
     /// Appends all messages or none. The outcome is [`Outcome::Appended`].
@@ -61,16 +65,7 @@ impl User {
         mailbox: MailboxId,
         messages: Vec<(NewMessage, paquebot_log::Body)>,
     ) -> Result<Outcome, ChangeError> {
-        let live = self.live(mailbox, Access::Write)?;
-        let foreign = live.foreign().ok_or(Refusal::NoSuchMailbox)?;
-        foreign.append(&live, store, messages).map_err(as_change)
-    }
-}
-
-fn as_change(error: ServiceError) -> ChangeError {
-    match error {
-        ServiceError::Format(error) => refused(error),
-        error => error.into(),
+        self.change(mailbox, |foreign, live| foreign.append(live, store, messages))
     }
 }
 
@@ -107,10 +102,9 @@ impl ForeignMailbox {
         if changes.is_empty() {
             return Ok(Outcome::Stored { modified, changed: UidSet::new(), modseq: None });
         }
-        let others = handle.mailbox()?.store(&changes)?;
-        let touched_all = touched.union(&others.flags).union(&others.expunged).union(&others.arrived);
-        let what = if others.all { Touched::All } else { Touched::These(&touched_all) };
-        self.publish(live, &mut handle, what)?;
+        let mut changed = handle.mailbox()?.store(&changes)?;
+        changed.flags = changed.flags.union(&touched);
+        self.publish(live, &mut handle, &changed)?;
         let modseq = Some(live.current().mailbox.highest_modseq);
         Ok(Outcome::Stored { modified, changed: touched, modseq })
     }
@@ -123,10 +117,9 @@ impl ForeignMailbox {
         if uids.is_empty() {
             return Ok(Outcome::Expunged { uids, modseq: None });
         }
-        let others = handle.mailbox()?.expunge(&uids)?;
-        let touched = uids.union(&others.flags).union(&others.expunged).union(&others.arrived);
-        let what = if others.all { Touched::All } else { Touched::These(&touched) };
-        self.publish(live, &mut handle, what)?;
+        let mut changed = handle.mailbox()?.expunge(&uids)?;
+        changed.expunged = changed.expunged.union(&uids);
+        self.publish(live, &mut handle, &changed)?;
         Ok(Outcome::Expunged { uids, modseq: Some(live.current().mailbox.highest_modseq) })
     }
 
@@ -152,7 +145,7 @@ impl ForeignMailbox {
             .collect();
         let uids: UidSet = handle.mailbox()?.append(&mut arriving)?.into_iter().collect();
         // What others did meanwhile was seen on the way.
-        self.publish(live, &mut handle, Touched::All)?;
+        self.publish(live, &mut handle, &anything())?;
         let mailbox = &live.current().mailbox;
         Ok(Outcome::Appended { uid_validity: mailbox.uid_validity, uids, modseq: mailbox.highest_modseq })
     }
@@ -180,18 +173,6 @@ impl Body for Incoming<'_> {
     }
 
     fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        match self.body {
-            paquebot_log::Body::Bytes { bytes, .. } => {
-                let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)).unwrap_or_default();
-                let count = rest.len().min(buffer.len());
-                buffer.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-                Ok(count)
-            }
-            paquebot_log::Body::Staged(blob) => {
-                let count = self.within(offset, buffer.len());
-                let buffer = buffer.get_mut(..count).unwrap_or_default();
-                self.store.read_body(blob.location(), offset, buffer).map_err(io::Error::other)
-            }
-        }
+        read_body(self.store, self.body, offset, buffer).map_err(io::Error::other)
     }
 }

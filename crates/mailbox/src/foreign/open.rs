@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use paquebot_formats::{self as formats, Access, Driver, Expunged, FormatError, OpenMailbox, Root, Sessions};
+use paquebot_formats::{self as formats, Access, Changes, Driver, Expunged, FormatError, OpenMailbox, Root, Sessions};
 use paquebot_model::{Mailbox, Message, Page, Row, RowChange, Tombstone, key, page_number, page_ranges};
 use paquebot_types::{Keyword, MailboxName, ModSeq, Uid, UidSet};
 use parking_lot::{Mutex, MutexGuard};
@@ -39,8 +39,6 @@ pub(super) struct Handle {
     /// `None`: it was closed, since the mailbox is deleted or renamed.
     mailbox: Option<Box<dyn OpenMailbox>>,
     access: Access,
-    /// The driver's keywords when they were last compared with ours, and the place of each among ours.
-    keywords: (Vec<Keyword>, Vec<u8>),
 }
 
 impl Handle {
@@ -52,10 +50,9 @@ impl Handle {
     }
 }
 
-/// Which messages may be others than they were.
-pub(super) enum Touched<'a> {
-    All,
-    These(&'a UidSet),
+/// What to compare where it is not known what has changed.
+pub(super) fn anything() -> Changes {
+    Changes { all: true, ..Changes::default() }
 }
 
 impl From<FormatError> for ServiceError {
@@ -80,13 +77,13 @@ impl Live {
         let known = known(&user, at, name, mailbox.state(), begin)?;
         let recent = mailbox.messages().iter().find(|message| message.recent).map(|message| message.uid);
         let recent_from = recent.or(mailbox.state().uid_next).map_or(u32::MAX, Uid::get);
-        let handle = Handle { mailbox: Some(mailbox), access, keywords: Default::default() };
+        let handle = Handle { mailbox: Some(mailbox), access };
         let foreign =
             ForeignMailbox { user, driver, root, inner, handle: Mutex::new(handle), holder: AtomicU64::new(0) };
         let live = Arc::new(Self::new(at, known, recent_from, Some(foreign)));
         if let Some(foreign) = live.foreign() {
             let mut handle = foreign.handle.lock();
-            foreign.publish(&live, &mut handle, Touched::All)?;
+            foreign.publish(&live, &mut handle, &anything())?;
         }
         Ok(live)
     }
@@ -174,11 +171,7 @@ impl ForeignMailbox {
             return Err(self.no_mailbox());
         }
         let changes = refreshed?;
-        if changes.all {
-            return self.publish(live, handle, Touched::All);
-        }
-        let touched = changes.expunged.union(&changes.flags).union(&changes.arrived);
-        self.publish(live, handle, Touched::These(&touched))
+        self.publish(live, handle, &changes)
     }
 
     fn no_mailbox(&self) -> ServiceError {
@@ -203,7 +196,7 @@ impl ForeignMailbox {
             let mut mailbox = opened.inspect_err(|_| live.replace(|snapshot| snapshot.gone = true))?;
             mailbox.refresh(Expunged::Leave)?;
             (handle.mailbox, handle.access) = (Some(mailbox), access);
-            self.publish(live, &mut handle, Touched::All)?;
+            self.publish(live, &mut handle, &anything())?;
         } else {
             self.look_with(live, &mut handle)?;
         }
@@ -232,8 +225,8 @@ impl ForeignMailbox {
         holder
     }
 
-    /// Tells sessions how the mailbox is now, and notes it in the side index.
-    pub(super) fn publish(&self, live: &Live, handle: &mut Handle, touched: Touched<'_>) -> Result<(), ServiceError> {
+    /// Tells sessions how the mailbox is now, where it may have changed, and notes it in the side index.
+    pub(super) fn publish(&self, live: &Live, handle: &mut Handle, changes: &Changes) -> Result<(), ServiceError> {
         let old = live.current();
         let access = handle.access;
         let mailbox = handle.mailbox()?;
@@ -250,18 +243,16 @@ impl ForeignMailbox {
         let is_access_same = old.read_only.as_deref() == read_only;
         let read_only = read_only.map(Arc::from);
         let mut next = Next::new(self, live.at, &old, handle)?;
-        match touched {
-            Touched::All => {
-                let mut numbers: Vec<u32> = old.messages.pages().filter_map(|page| number_of(page)).collect();
-                numbers.extend(handle.mailbox()?.messages().iter().map(|message| page_number(message.uid)));
-                numbers.sort_unstable();
-                numbers.dedup();
-                numbers.into_iter().try_for_each(|number| next.compare(&old, handle, number))?;
-            }
-            Touched::These(uids) => {
-                for (first, last) in page_ranges(uids) {
-                    (first..=last).try_for_each(|number| next.compare(&old, handle, number))?;
-                }
+        if changes.all {
+            let mut numbers: Vec<u32> = old.messages.pages().filter_map(|page| number_of(page)).collect();
+            numbers.extend(handle.mailbox()?.messages().iter().map(|message| page_number(message.uid)));
+            numbers.sort_unstable();
+            numbers.dedup();
+            numbers.into_iter().try_for_each(|number| next.compare(&old, handle, number))?;
+        } else {
+            let touched = changes.expunged.union(&changes.flags).union(&changes.arrived);
+            for (first, last) in page_ranges(&touched) {
+                (first..=last).try_for_each(|number| next.compare(&old, handle, number))?;
             }
         }
         if next.is_same(&old) && is_access_same {
@@ -296,6 +287,8 @@ struct Next<'a> {
     foreign: &'a ForeignMailbox,
     at: MailboxKey,
     mailbox: Mailbox,
+    /// The place of each of the driver's keywords among ours.
+    keywords: Vec<u8>,
     /// Of what changes now.
     modseq: ModSeq,
     pages: Vec<(u32, Arc<Page>)>,
@@ -310,16 +303,13 @@ impl<'a> Next<'a> {
         old: &Snapshot,
         handle: &mut Handle,
     ) -> Result<Self, ServiceError> {
-        let state = handle.mailbox()?.state().clone();
+        let state = handle.mailbox()?.state();
         let mut mailbox = Mailbox::clone(&old.mailbox);
         mailbox.uid_next = state.uid_next;
-        let modseq = foreign.highest(&state).max(old.mailbox.highest_modseq.next());
-        if handle.keywords.0 != state.keywords || handle.keywords.1.len() != state.keywords.len() {
-            let places = state.keywords.iter().map(|keyword| place(&mut mailbox.keywords, keyword)).collect();
-            handle.keywords = (state.keywords, places);
-        }
+        let modseq = foreign.highest(state).max(old.mailbox.highest_modseq.next());
+        let keywords = state.keywords.iter().map(|keyword| place(&mut mailbox.keywords, keyword)).collect();
         let (pages, rows) = (Vec::new(), Vec::new());
-        Ok(Self { foreign, at, mailbox, modseq, pages, expunged: UidSet::new(), rows })
+        Ok(Self { foreign, at, mailbox, keywords, modseq, pages, expunged: UidSet::new(), rows })
     }
 
     /// Takes what is different in a page.
@@ -374,7 +364,7 @@ impl<'a> Next<'a> {
         let saved = was.map_or(found.internal_date.unix_seconds(), |was| was.save_date);
         let mut message = Message::new(found.uid, blob, size, found.internal_date, saved);
         message.flags = found.flags;
-        message.set_keywords(ours(found.keywords, &handle.keywords.1));
+        message.set_keywords(ours(found.keywords, &self.keywords));
         let is_same = was.is_some_and(|was| (was.flags, was.keywords()) == (message.flags, message.keywords()));
         message.modseq = match (found.modseq.filter(|_| self.foreign.keeps_modseq()), was) {
             (Some(modseq), _) => modseq,

@@ -73,24 +73,21 @@ impl Place {
     }
 
     fn list(&self) -> Result<Arc<Vec<Found>>, FormatError> {
-        let mut listed = self.listed.lock();
-        if let Some((at, found)) = &*listed
-            && at.elapsed() < LIST_AGE
-        {
-            return Ok(Arc::clone(found));
-        }
+        self.listed_lately().map_or_else(|| self.list_anew(), Ok)
+    }
+
+    fn listed_lately(&self) -> Option<Arc<Vec<Found>>> {
+        let listed = self.listed.lock();
+        listed.as_ref().filter(|(at, _)| at.elapsed() < LIST_AGE).map(|(_, found)| Arc::clone(found))
+    }
+
+    fn list_anew(&self) -> Result<Arc<Vec<Found>>, FormatError> {
         let found = match self.served()? {
             Some((driver, root)) => Arc::new(driver.list(root)?),
             None => Arc::default(),
         };
-        *listed = Some((Instant::now(), Arc::clone(&found)));
+        *self.listed.lock() = Some((Instant::now(), Arc::clone(&found)));
         Ok(found)
-    }
-
-    /// The same, as it is now.
-    fn list_anew(&self) -> Result<Arc<Vec<Found>>, FormatError> {
-        *self.listed.lock() = None;
-        self.list()
     }
 }
 
@@ -162,8 +159,8 @@ impl User {
     /// The number of the mailbox with this name; `None` if there is none.
     pub fn mailbox_named(&self, name: &MailboxName) -> Result<Option<MailboxId>, ServiceError> {
         let Some((place, inner)) = self.place(name) else { return Ok(None) };
-        let is_it = |found: &Found| found.selectable && found.name == inner;
-        let exists = place.list()?.iter().any(is_it) || place.list_anew()?.iter().any(is_it);
+        let has = |names: Arc<Vec<Found>>| names.iter().any(|found| found.selectable && found.name == inner);
+        let exists = place.listed_lately().is_some_and(has) || has(place.list_anew()?);
         Ok(exists.then(|| self.number(name)))
     }
 
@@ -197,6 +194,18 @@ impl User {
         let (_, slot) = self.named(mailbox)?;
         let live = slot.lock().upgrade();
         live.filter(|live| !live.current().gone)
+    }
+
+    /// A mailbox as it is in use, without another look at it, or opened.
+    pub(super) fn in_use_or_open(
+        self: &Arc<Self>,
+        mailbox: MailboxId,
+        access: Access,
+    ) -> Result<Option<Arc<Live>>, ServiceError> {
+        match self.in_use(mailbox) {
+            Some(live) => Ok(Some(live)),
+            None => self.open(mailbox, access),
+        }
     }
 
     /// A mailbox in use, opened if it is not; `None` if there is none.
