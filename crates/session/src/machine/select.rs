@@ -110,7 +110,8 @@ impl Session {
 /// What a client is told of a mailbox that it selects.
 fn write_mailbox(session: &mut Session) {
     let (modes, mode) = (session.modes, session.mode());
-    let entry = list::entry_of(session, &session.selected().name.clone());
+    // All of an account's names are looked through for it, in other servers' directories too.
+    let entry = if modes.rev2 { list::entry_of(session, &session.selected().name) } else { None };
     let State::Selected(_, selected) = &session.state else { return };
     let (snapshot, view) = (selected.view.snapshot(), &selected.view);
     let mut write = session.conn.writer(mode);
