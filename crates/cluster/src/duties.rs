@@ -1,7 +1,7 @@
 //! What a node does for the cluster beside serving mail, once the cluster knows of it.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use paquebot_log_etcd::{EtcdLog, Options, connect};
 use paquebot_mailbox::Service;
@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use crate::clock::now_ms;
 use crate::hosting::Hosting;
 use crate::identity::{Identity, hex, random};
 use crate::registry::{Alive, Etcd, Registry};
@@ -126,9 +127,4 @@ async fn care_for_own(own: paquebot_log_etcd::Options, registry: Registry, node:
     };
     let turn = registry.view().members.keys().position(|member| *member == node).unwrap_or(0);
     etcd_care::defragment(client, registry.client(), u32::try_from(turn).unwrap_or(0)).await;
-}
-
-fn now_ms() -> u64 {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
 }

@@ -5,6 +5,7 @@
 pub mod admission;
 pub mod authority;
 mod bodies;
+mod clock;
 mod duties;
 pub mod etcd_care;
 mod holders;

@@ -1,11 +1,12 @@
 //! Computing the placement as nodes come and go. Whoever computes it gets the same; one node does, and another when that one is away.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use paquebot_peer::NodeName;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use crate::clock::now_ms;
 use crate::placement::Presence;
 use crate::registry::{Registry, Seen, View};
 
@@ -55,11 +56,6 @@ fn presence(view: &View, removal: Duration, now_ms: u64) -> BTreeMap<NodeName, P
         }
     };
     view.members.keys().map(|node| (node.clone(), of(node))).collect()
-}
-
-fn now_ms() -> u64 {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use paquebot_log::Log;
 use paquebot_mailbox::Service;
@@ -10,6 +10,7 @@ use paquebot_peer::NodeName;
 use paquebot_types::{Sequence, ShardId};
 use tokio::time::interval;
 
+use crate::clock::now_ms;
 use crate::registry::{Durable, Registry, Seen, View};
 
 /// How often this node says how far it is, and what all have is forgotten.
@@ -68,11 +69,6 @@ fn upto(view: &View, node: &NodeName, shard: ShardId, silence: Duration, now_ms:
         }
     }
     least?.0.checked_sub(MARGIN).map(Sequence)
-}
-
-fn now_ms() -> u64 {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

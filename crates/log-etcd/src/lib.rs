@@ -143,8 +143,7 @@ impl EtcdLog {
     ) -> Result<Self, OpenError> {
         let members = Arc::new(Members::new(&options));
         let link = Arc::new(Link::new(options, members.clone()));
-        let health = open::reach(&link).await?;
-        open::verify(&link).await?;
+        let health = open::know(&link).await?;
         let mut log = Self::begin(link, health, |_| BodyWriter::start(store), tail, keepers)?;
         log.members = Some(members);
         Ok(log)
@@ -166,8 +165,7 @@ impl EtcdLog {
 
     /// Whether there is an etcd that can be used, and its keys are this cluster's.
     pub async fn verify(&self) -> Result<(), OpenError> {
-        open::reach(&self.asked.link).await?;
-        open::verify(&self.asked.link).await
+        open::know(&self.asked.link).await.map(drop)
     }
 
     /// Goes to work with an etcd that was verified.

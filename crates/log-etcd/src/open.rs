@@ -39,8 +39,15 @@ pub async fn reach(link: &Link) -> Result<Health, OpenError> {
     }
 }
 
+/// Makes sure that there is an etcd that can be used, and that its keys are this cluster's.
+pub async fn know(link: &Link) -> Result<Health, OpenError> {
+    let health = reach(link).await?;
+    verify(link).await?;
+    Ok(health)
+}
+
 /// The keys must be this cluster's.
-pub async fn verify(link: &Link) -> Result<(), OpenError> {
+async fn verify(link: &Link) -> Result<(), OpenError> {
     let prefix = || link.options.prefix.clone();
     match identity(link).await? {
         None => Err(OpenError::NoCluster { prefix: prefix() }),

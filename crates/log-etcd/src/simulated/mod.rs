@@ -190,8 +190,7 @@ impl EtcdLog {
     ) -> Result<Self, OpenError> {
         let gate = client.gate();
         let link = Arc::new(Link::new(options, client));
-        let health = open::reach(&link).await?;
-        open::verify(&link).await?;
+        let health = open::know(&link).await?;
         Self::begin(link, health, |tasks| Ok(BodyWriter::start_task(store, gate, tasks)), tail, keepers)
     }
 }
