@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use super::guard::identity;
 use super::holder;
 use crate::clock;
 use crate::driver::Owner;
@@ -49,7 +50,7 @@ impl Drop for DotLock {
     fn drop(&mut self) {
         let Some(Ok(made)) = self.made.as_ref().map(File::metadata) else { return };
         // Somebody may have taken it for a stale one: then it is his.
-        if fs::symlink_metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == (made.dev(), made.ino())) {
+        if fs::symlink_metadata(&self.path).is_ok_and(|found| identity(&found) == identity(&made)) {
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -146,9 +147,7 @@ mod tests {
         let path = directory.path().join("box.lock");
         let said = fs::read_to_string(&path).unwrap();
         assert_eq!(said, holder::this_process());
-        let mut child = std::process::Command::new("true").spawn().unwrap();
-        child.wait().unwrap();
-        fs::write(&path, said.replace(&std::process::id().to_string(), &child.id().to_string())).unwrap();
+        fs::write(&path, said.replace(&std::process::id().to_string(), &holder::dead_process().to_string())).unwrap();
         let taken = DotLock::attempt(&mailbox, None).unwrap();
         assert!(taken.is_some());
         drop(held);

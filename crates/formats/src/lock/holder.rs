@@ -32,6 +32,14 @@ pub fn host() -> &'static str {
     })
 }
 
+/// A process that is no more.
+#[cfg(test)]
+pub fn dead_process() -> u32 {
+    let mut child = std::process::Command::new("true").spawn().expect("there is such a program");
+    child.wait().expect("it is a child of ours");
+    child.id()
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -41,9 +49,7 @@ mod tests {
     fn only_a_dead_process_of_this_machine_is_dead() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("box.lock");
-        let mut child = std::process::Command::new("true").spawn().unwrap();
-        let dead = child.id();
-        child.wait().unwrap();
+        let dead = dead_process();
         for (said, wanted) in [
             (format!("{dead}:{}", host()), true),
             (format!("{dead}:{}\n", host()), true),

@@ -126,9 +126,7 @@ mod tests {
     fn a_lock_that_was_left_behind_is_broken() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("list.lock");
-        let mut child = std::process::Command::new("true").spawn().unwrap();
-        let dead = child.id();
-        child.wait().unwrap();
+        let dead = holder::dead_process();
         std::fs::write(&path, format!("{dead}:{}", holder::host())).unwrap();
         drop(take(directory.path(), Instant::now()).unwrap());
 

@@ -166,38 +166,30 @@ fn torment(driver: &dyn Driver, root: &Root, name: &str, file: &Path, seal: &dyn
     read(driver, root, &name).unwrap();
 }
 
-#[test]
-fn mbx_files_may_be_anything() {
-    let (directory, driver) = (fixtures::copy("mbx"), driver("mbx").unwrap());
-    for name in ["expunged", "expunged-hidden", "foreign/handmade"] {
-        // Alone, so that a round lists no other files.
+/// Each of a fixture's files alone, so that a round lists no others.
+fn torment_each(format: &str, names: &[&str]) {
+    let (directory, driver) = (fixtures::copy(format), driver(format).unwrap());
+    for name in names {
         let alone = tempfile::tempdir().unwrap();
         let file = alone.path().join("box");
         std::fs::copy(directory.path().join(name), &file).unwrap();
         torment(driver, &fixtures::root(alone.path()), "box", &file, &|_| {});
     }
+}
+
+#[test]
+fn mbx_files_may_be_anything() {
+    torment_each("mbx", &["expunged", "expunged-hidden", "foreign/handmade"]);
 }
 
 #[test]
 fn mbox_files_may_be_anything() {
-    let (directory, driver) = (fixtures::copy("mbox"), driver("mbox").unwrap());
-    for name in ["expunged", "foreign/pseudo-with-gaps", "foreign/imapbase-duplicate-uid"] {
-        let alone = tempfile::tempdir().unwrap();
-        let file = alone.path().join("box");
-        std::fs::copy(directory.path().join(name), &file).unwrap();
-        torment(driver, &fixtures::root(alone.path()), "box", &file, &|_| {});
-    }
+    torment_each("mbox", &["expunged", "foreign/pseudo-with-gaps", "foreign/imapbase-duplicate-uid"]);
 }
 
 #[test]
 fn mmdf_files_may_be_anything() {
-    let (directory, driver) = (fixtures::copy("mmdf"), driver("mmdf").unwrap());
-    for name in ["expunged", "foreign/delimiter-in-header"] {
-        let alone = tempfile::tempdir().unwrap();
-        let file = alone.path().join("box");
-        std::fs::copy(directory.path().join(name), &file).unwrap();
-        torment(driver, &fixtures::root(alone.path()), "box", &file, &|_| {});
-    }
+    torment_each("mmdf", &["expunged", "foreign/delimiter-in-header"]);
 }
 
 #[test]
